@@ -336,6 +336,11 @@ impl User {
         self.home.path().join("keys")
     }
 
+    /// The user, at another node from now on.
+    pub fn at(self, node: SocketAddr) -> User {
+        User { node: format!("http://{node}"), ..self }
+    }
+
     /// Runs `zonetool` with `--node`, `--keys` and `--json` before `args`.
     ///
     /// # Panics

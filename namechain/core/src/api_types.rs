@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 pub use bundles::{BundleInfo, PrekeyInfo, PutBundle};
 pub use dns::{Flush, Flushed, Trace, TraceAnswer, TraceAsked, TraceStep};
-pub use node::{HoldInfo, OtherTip, PeerCounts, PeerInfo, Peers, Price, Status, SyncInfo};
+pub use node::{
+    HoldInfo, NextBranch, OtherTip, PeerCounts, PeerInfo, Peers, Price, ProtocolInfo, Status,
+    SyncInfo,
+};
 pub use trust::TrustAnchor;
 
 use crate::{

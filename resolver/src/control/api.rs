@@ -8,10 +8,11 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use namechain_core::api_types::{self, Flush, Flushed, Trace, TraceAsked, TrustAnchor};
-use namechain_node::api::{Extension, Refused, read_json, render_metrics, serve_routes};
+use namechain_core::api_types::{Flush, Flushed, Trace, TraceAsked, TrustAnchor};
+use namechain_node::api::{
+    Extension, Refused, merge_documents, read_json, render_metrics, serve_routes,
+};
 use tokio::net::TcpListener;
-use utoipa::OpenApi;
 
 use super::Control;
 
@@ -20,21 +21,9 @@ pub type Ready =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// The OpenAPI description of the routes that are added to the node's.
-#[derive(OpenApi)]
-#[openapi(paths(flush, trace, anchor))]
-struct Document;
-
-/// The OpenAPI description of a server without a node.
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "namechain resolver",
-        description = "What a resolver without a node of its own tells and takes. Every refusal is a `Refusal`.",
-        license(name = "MIT OR Apache-2.0")
-    ),
-    paths(healthz, readyz, metrics, flush, trace, anchor, openapi)
-)]
-struct DocumentWithoutNode;
+const ROUTES: &str = include_str!("routes.openapi.json");
+/// That of the other routes of a server without a node.
+const WITHOUT_NODE: &str = include_str!("without_node.openapi.json");
 
 /// The state of a server without a node.
 #[derive(Clone)]
@@ -56,7 +45,7 @@ pub fn extension(control: &Control) -> Extension {
     let counting = control.clone();
     Extension {
         routes: routes(control.clone()),
-        document: Some(Document::openapi()),
+        document: Some(ROUTES),
         counts: Some(Arc::new(move || counting.counts())),
     }
 }
@@ -82,13 +71,13 @@ pub async fn serve_without_node(
 }
 
 /// Removes cached DNS answers: all, those for a name, or those for a zone.
-#[utoipa::path(post, path = "/v1/cache/flush", request_body = Flush, responses(
+#[cfg_attr(test, utoipa::path(post, path = "/v1/cache/flush", request_body = Flush, responses(
     (status = 200, description = "they are forgotten", body = Flushed),
-    (status = 400, description = "the body is not what it should be, or names nothing", body = api_types::Refusal),
-    (status = 413, description = "the body is too large", body = api_types::Refusal),
-    (status = 415, description = "the body is not JSON", body = api_types::Refusal),
-    (status = 503, description = "it is starting", body = api_types::Refusal),
-))]
+    (status = 400, description = "the body is not what it should be, or names nothing", body = namechain_core::api_types::Refusal),
+    (status = 413, description = "the body is too large", body = namechain_core::api_types::Refusal),
+    (status = 415, description = "the body is not JSON", body = namechain_core::api_types::Refusal),
+    (status = 503, description = "it is starting", body = namechain_core::api_types::Refusal),
+)))]
 async fn flush(State(control): State<Control>, request: Request) -> Result<Json<Flushed>, Refused> {
     const HINT: &str = r#"send {}, {"name": "www.example.com"} or {"zone": "example.com"}"#;
     let what: Flush = read_json(request, HINT).await?;
@@ -105,13 +94,13 @@ async fn flush(State(control): State<Control>, request: Request) -> Result<Json<
 
 /// Resolves a DNS question and returns a trace: the source for the name, the queries sent, and the
 /// replies.
-#[utoipa::path(post, path = "/v1/trace", request_body = TraceAsked, responses(
+#[cfg_attr(test, utoipa::path(post, path = "/v1/trace", request_body = TraceAsked, responses(
     (status = 200, description = "the answer, and how it came about", body = Trace),
-    (status = 400, description = "the body is not what it should be, or names nothing", body = api_types::Refusal),
-    (status = 413, description = "the body is too large", body = api_types::Refusal),
-    (status = 415, description = "the body is not JSON", body = api_types::Refusal),
-    (status = 503, description = "it is starting", body = api_types::Refusal),
-))]
+    (status = 400, description = "the body is not what it should be, or names nothing", body = namechain_core::api_types::Refusal),
+    (status = 413, description = "the body is too large", body = namechain_core::api_types::Refusal),
+    (status = 415, description = "the body is not JSON", body = namechain_core::api_types::Refusal),
+    (status = 503, description = "it is starting", body = namechain_core::api_types::Refusal),
+)))]
 async fn trace(State(control): State<Control>, request: Request) -> Result<Json<Trace>, Refused> {
     const HINT: &str = r#"send {"name": "www.example.com", "rtype": "AAAA"}; fresh, dnssec and checking_disabled may be true"#;
     let asked: TraceAsked = read_json(request, HINT).await?;
@@ -119,26 +108,26 @@ async fn trace(State(control): State<Control>, request: Request) -> Result<Json<
 }
 
 /// The DNSSEC key of names on the chain, as a trust anchor.
-#[utoipa::path(get, path = "/v1/dnssec/anchor", responses(
+#[cfg_attr(test, utoipa::path(get, path = "/v1/dnssec/anchor", responses(
     (status = 200, description = "the key", body = TrustAnchor),
-    (status = 404, description = "nothing is signed here", body = api_types::Refusal),
-    (status = 503, description = "it is starting", body = api_types::Refusal),
-))]
+    (status = 404, description = "nothing is signed here", body = namechain_core::api_types::Refusal),
+    (status = 503, description = "it is starting", body = namechain_core::api_types::Refusal),
+)))]
 async fn anchor(State(control): State<Control>) -> Result<Json<TrustAnchor>, Refused> {
     Ok(control.trust_anchor().map(Json)?)
 }
 
 /// Whether the process is alive: `ok`.
-#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain")))]
+#[cfg_attr(test, utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain"))))]
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// Whether names are served.
-#[utoipa::path(get, path = "/readyz", responses(
+#[cfg_attr(test, utoipa::path(get, path = "/readyz", responses(
     (status = 200, body = String, content_type = "text/plain"),
-    (status = 503, description = "not yet, or not any more", body = api_types::Refusal),
-))]
+    (status = 503, description = "not yet, or not any more", body = namechain_core::api_types::Refusal),
+)))]
 async fn readyz(State(alone): State<Alone>) -> Result<&'static str, Refused> {
     (alone.ready)().await.map(|()| "ok\n").map_err(|why| {
         Refused::unavailable(why, "see the log of the resolver, and of the node that it asks")
@@ -146,20 +135,20 @@ async fn readyz(State(alone): State<Alone>) -> Result<&'static str, Refused> {
 }
 
 /// The resolver's metrics.
-#[utoipa::path(get, path = "/metrics", responses(
+#[cfg_attr(test, utoipa::path(get, path = "/metrics", responses(
     (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
-    (status = 503, description = "something else records the process' metrics", body = api_types::Refusal),
-))]
+    (status = 503, description = "something else records the process' metrics", body = namechain_core::api_types::Refusal),
+)))]
 async fn metrics(State(alone): State<Alone>) -> Result<Response, Refused> {
     render_metrics(&alone.control.counts())
 }
 
 /// This document.
-#[utoipa::path(get, path = "/openapi.json", responses(
+#[cfg_attr(test, utoipa::path(get, path = "/openapi.json", responses(
     (status = 200, description = "an OpenAPI document", body = Object, content_type = "application/json"),
-))]
-async fn openapi() -> Json<utoipa::openapi::OpenApi> {
-    Json(DocumentWithoutNode::openapi())
+)))]
+async fn openapi() -> Json<serde_json::Value> {
+    Json(merge_documents(WITHOUT_NODE, ROUTES))
 }
 
 #[cfg(test)]
@@ -167,6 +156,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::sync::oneshot;
+    use utoipa::OpenApi;
 
     use super::*;
 
@@ -227,12 +217,43 @@ mod tests {
         server.await.unwrap().unwrap();
     }
 
+    #[derive(OpenApi)]
+    #[openapi(paths(flush, trace, anchor))]
+    struct Routes;
+
+    #[derive(OpenApi)]
+    #[openapi(
+        info(
+            title = "namechain resolver",
+            description = "What a resolver without a node of its own tells and takes. Every refusal is a `Refusal`.",
+            license(name = "MIT OR Apache-2.0")
+        ),
+        paths(healthz, readyz, metrics, openapi)
+    )]
+    struct WithoutNode;
+
+    /// `NAMECHAIN_WRITE=1 cargo test -p resolver openapi` writes the files.
+    #[test]
+    fn the_openapi_files_are_what_the_handlers_and_types_say() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/control");
+        for (made, file, built_in) in [
+            (Routes::openapi(), "routes.openapi.json", ROUTES),
+            (WithoutNode::openapi(), "without_node.openapi.json", WITHOUT_NODE),
+        ] {
+            let made = made.to_pretty_json().unwrap() + "\n";
+            if std::env::var_os("NAMECHAIN_WRITE").is_some() {
+                std::fs::write(dir.join(file), &made).unwrap();
+            } else {
+                assert!(made == built_in, "run NAMECHAIN_WRITE=1 cargo test -p resolver openapi");
+            }
+        }
+    }
+
     /// Every type that the description of the routes refers to is in the document.
     #[test]
     fn the_document_is_whole() {
-        let text = Document::openapi().to_json().unwrap();
-        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
-        for reference in text.split("\"#/components/schemas/").skip(1) {
+        let document: serde_json::Value = serde_json::from_str(ROUTES).unwrap();
+        for reference in ROUTES.split("\"#/components/schemas/").skip(1) {
             let schema = reference.split('"').next().unwrap();
             assert!(document["components"]["schemas"].get(schema).is_some(), "{schema}");
         }

@@ -157,6 +157,7 @@ impl Bench {
             peers: PeerCounts::default(),
             sync: SyncInfo::default(),
             second_best: None,
+            protocol: Default::default(),
             p2p: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use crate::{
     cli,
     client::Client,
     clock,
+    dates::describe_time,
     error::CommandError,
     ui::{Ui, duration, escape_line},
 };
@@ -105,6 +106,16 @@ fn describe(status: &Status) -> String {
             format!("{} at height {}, {work} expected hashes", other.id, other.height),
         ));
     }
+    if let Some(next) = status.protocol.next {
+        lines.push((
+            "upgrade",
+            format!(
+                "branch {} of the protocol from {}",
+                next.number,
+                describe_time(next.from, clock::unix())
+            ),
+        ));
+    }
     for address in &status.p2p {
         lines.push(("p2p", escape_line(address)));
     }
@@ -112,6 +123,13 @@ fn describe(status: &Status) -> String {
     for (label, value) in lines {
         // Writing to a String never fails.
         let _ = writeln!(text, "{label:<8} {value}");
+    }
+    if let Some(branch) = status.protocol.upgrade_needed {
+        let _ = writeln!(
+            text,
+            "warning  a chain with work follows branch {branch} of the protocol, which this node \
+             does not know: upgrade it, until then it stays on its last block"
+        );
     }
     if let Some(hold) = &status.hold {
         let _ = writeln!(

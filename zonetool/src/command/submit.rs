@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use namechain_core::{
-    api_types::{Price, Refusal},
+    api_types::{Price, ProtocolInfo, Refusal},
     consensus::{
         context::{BlockContext, Multipliers},
         header::signing_context,
@@ -47,6 +47,8 @@ pub struct Submitter {
     pub client: Client,
     /// Its network.
     pub network: Network,
+    /// The rules that the node follows.
+    protocol: ProtocolInfo,
     /// Waits for blocks, within the time that the user gave.
     pub waiter: Waiter,
     /// How long signatures are valid.
@@ -102,8 +104,23 @@ impl Submitter {
         if !status.synced {
             return Err(CommandError::NotSynced(status.height));
         }
+        let protocol = status.protocol;
+        let last = status.network.params().last_branch().number;
+        if status.network != Network::Dev && protocol.branch > last {
+            return Err(CommandError::UpgradeNeeded { chain: protocol.branch, ours: last });
+        }
         let waiter = Waiter::new(ui, timeout);
-        Ok(Submitter { ui, client, network: status.network, waiter, validity })
+        Ok(Submitter { ui, client, network: status.network, protocol, waiter, validity })
+    }
+
+    /// The branch of the protocol at `time`. Rehearsals of upgrades give dev branches that only its
+    /// node knows.
+    fn branch_at(&self, time: u64) -> u32 {
+        match self.protocol.next {
+            _ if self.network != Network::Dev => self.params().branch_at(time).number,
+            Some(next) if next.from <= time => next.number,
+            _ => self.protocol.branch,
+        }
     }
 
     /// The network's parameters.
@@ -144,8 +161,7 @@ impl Submitter {
 
     /// What signatures are bound to in a block at the time of `context`.
     pub fn signing_context(&self, context: BlockContext) -> SigningContext {
-        let params = self.params();
-        signing_context(params, params.branch_at(context.now.time).number)
+        signing_context(self.params(), self.branch_at(context.now.time))
     }
 
     /// The operation that `draft` makes in the block of `context`, not signed and not worked: its

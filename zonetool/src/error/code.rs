@@ -206,6 +206,8 @@ error_codes! {
     Dropped "dropped" Refused;
     /// A reorganisation has undone the operation.
     Undone "undone" Refused;
+    /// The chain follows rules that this program does not know.
+    UpgradeNeeded "upgrade-needed" Refused;
     /// A rule of the chain refuses it; `rule` says which.
     Rule "rule" Refused;
     /// The node refuses it for another reason.

@@ -214,6 +214,14 @@ pub enum CommandError {
     /// The node is not synced.
     #[error("the node is not synced yet (height {0}): its names may be out of date")]
     NotSynced(u32),
+    /// The chain follows a branch of the protocol that this program does not know.
+    #[error("the chain follows branch {chain} of the protocol, and this zonetool knows {ours}")]
+    UpgradeNeeded {
+        /// The branch of the chain.
+        chain: u32,
+        /// The highest that this program knows.
+        ours: u32,
+    },
 }
 
 impl CommandError {
@@ -263,6 +271,7 @@ impl CommandError {
             CommandError::Dropped(_) => ErrorCode::Dropped,
             CommandError::Timeout(..) => ErrorCode::Timeout,
             CommandError::NotSynced(_) => ErrorCode::NotSynced,
+            CommandError::UpgradeNeeded { .. } => ErrorCode::UpgradeNeeded,
         }
     }
 
@@ -344,6 +353,9 @@ impl CommandError {
             }
             CommandError::NotSynced(_) => {
                 "try again later; zonetool status shows the progress".into()
+            }
+            CommandError::UpgradeNeeded { .. } => {
+                "upgrade zonetool: what it signs would not be valid".into()
             }
             _ => return None,
         })

@@ -14,8 +14,8 @@ use std::{
 use namechain_core::{
     api_types::{
         CommitInfo, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, PeerCounts,
-        PeerInfo, Peers, Price, RecordInfo, Refusal, Standing, Status, Submit, Submitted, SyncInfo,
-        TransferInfo,
+        PeerInfo, Peers, Price, ProtocolInfo, RecordInfo, Refusal, Standing, Status, Submit,
+        Submitted, SyncInfo, TransferInfo,
     },
     codec::{Decode, Encode},
     consensus::{header::signing_context, price, work::PowHasher},
@@ -373,6 +373,10 @@ impl State {
                 clock_off: None,
             },
             second_best: None,
+            protocol: ProtocolInfo {
+                branch: NETWORK.params().last_branch().number,
+                ..Default::default()
+            },
             p2p: Vec::new(),
         }
     }

@@ -68,9 +68,35 @@ pub struct Status {
     /// The tip of the chain of most work beside ours, of those that are known and sound.
     #[serde(default)]
     pub second_best: Option<OtherTip>,
+    /// The rules that the next block follows, and those that come.
+    #[serde(default)]
+    pub protocol: ProtocolInfo,
     /// Where other nodes reach this one: for their `--peer`. Empty if it takes no connections.
     #[serde(default)]
     pub p2p: Vec<String>,
+}
+
+/// Which rules a node follows (branches of the protocol).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ProtocolInfo {
+    /// The number of the branch that the next block follows.
+    pub branch: u32,
+    /// The branch that comes into force next, if one is known.
+    pub next: Option<NextBranch>,
+    /// A branch that this program does not know, and a chain with work follows: the node stays on
+    /// its last block until it is upgraded.
+    pub upgrade_needed: Option<u32>,
+}
+
+/// A branch of the protocol that comes into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct NextBranch {
+    /// Its number.
+    pub number: u32,
+    /// From when on it is in force, in seconds of Unix time.
+    pub from: u64,
 }
 
 /// A chain of more work that a node does not follow at once.

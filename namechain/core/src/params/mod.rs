@@ -4,6 +4,8 @@ mod dev;
 mod main;
 mod test;
 
+use std::sync::OnceLock;
+
 use crate::types::{Hash, Network, Target};
 
 /// Everything that the rules take from the network.
@@ -66,7 +68,7 @@ pub struct Delay {
 /// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// Its number.
+    /// Its number: one above that of the branch before it.
     pub number: u32,
     /// From when on it is in force, in seconds of Unix time.
     pub from: u64,
@@ -138,6 +140,11 @@ impl Params {
         current.unwrap_or(&self.branches[0])
     }
 
+    /// The first branch that comes into force after `time`, if one is known.
+    pub fn branch_after(&self, time: u64) -> Option<&Branch> {
+        self.branches.iter().find(|branch| branch.from > time)
+    }
+
     /// The highest branch that this program knows.
     pub fn last_branch(&self) -> &Branch {
         &self.branches[self.branches.len() - 1]
@@ -150,7 +157,35 @@ impl Network {
         match self {
             Network::Main => &main::PARAMS,
             Network::Test => &test::PARAMS,
-            Network::Dev => &dev::PARAMS,
+            Network::Dev => DEV.get_or_init(|| dev::PARAMS),
         }
     }
+}
+
+/// The parameters of dev, with the branch that a rehearsal has added.
+static DEV: OnceLock<Params> = OnceLock::new();
+
+/// Adds a branch to dev, for the whole process: the rehearsal of an upgrade. To be called before
+/// anything asks for the parameters of dev.
+///
+/// # Errors
+/// The parameters of dev have been asked for, or the branch does not come after those there are.
+pub fn rehearse_branch(branch: Branch) -> Result<(), RehearsalError> {
+    let last = dev::PARAMS.branches[dev::PARAMS.branches.len() - 1];
+    if branch.number != last.number + 1 || branch.from <= last.from {
+        return Err(RehearsalError::NotLater(last.number));
+    }
+    let branches = [dev::PARAMS.branches, &[branch]].concat();
+    DEV.set(Params { branches: branches.leak(), ..dev::PARAMS }).map_err(|_| RehearsalError::InUse)
+}
+
+/// Why a branch can't be added to dev.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RehearsalError {
+    /// It does not come after this one.
+    #[error("a rehearsed branch has the number after {0} and a time after 0")]
+    NotLater(u32),
+    /// The parameters are in use.
+    #[error("the parameters of dev are in use")]
+    InUse,
 }

@@ -165,6 +165,9 @@ pub enum JobOutcome {
     Invalid(RuleViolation),
     /// It is of a branch of the protocol that this program does not know, and has its work.
     UpgradeNeeded(u32),
+    /// The operation is not valid now, and is under the rules before or after those in force: its
+    /// sender's clock or program is another.
+    OtherBranch,
     /// It can't be decoded.
     Malformed,
 }

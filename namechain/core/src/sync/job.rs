@@ -5,6 +5,7 @@ use crate::{
     chain::{CheckedBlock, PowCheckedHeader},
     codec::Decode,
     consensus::{
+        RuleViolation,
         block::check_operation_alone,
         header::{HeaderError, signing_context},
         work::PowHasher,
@@ -39,9 +40,20 @@ impl Job {
             }
             Job::Operation { operation, branch } => {
                 let params = network.params();
-                let context = signing_context(params, branch);
-                match check_operation_alone(params, &context, &operation, worker) {
+                let mut check = |branch| {
+                    let context = signing_context(params, branch);
+                    check_operation_alone(params, &context, &operation, worker)
+                };
+                match check(branch) {
                     Ok(()) => JobOutcome::Operation(operation),
+                    // Only these two depend on the branch.
+                    Err(RuleViolation::Signature | RuleViolation::NameReserved { .. })
+                        if [branch - 1, branch + 1]
+                            .into_iter()
+                            .any(|other| check(other).is_ok()) =>
+                    {
+                        JobOutcome::OtherBranch
+                    }
                     Err(violation) => JobOutcome::Invalid(violation),
                 }
             }

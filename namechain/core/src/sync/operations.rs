@@ -146,8 +146,19 @@ impl OperationRelay {
         if let JobOutcome::Operation(operation) = outcome {
             return ctx.act(Action::SubmitOperation(operation));
         }
-        self.failed.insert(id);
+        let other_branch = matches!(outcome, JobOutcome::OtherBranch);
+        if other_branch {
+            self.refused.insert(id)
+        } else {
+            self.failed.insert(id)
+        }
         let Some(pending) = self.pending.remove(&id) else { return };
+        if other_branch {
+            for gossip in pending.gossip {
+                ctx.report(Some(gossip), Acceptance::Ignore);
+            }
+            return;
+        }
         for gossip in pending.gossip {
             ctx.report(Some(gossip), Acceptance::Reject);
         }

@@ -5,7 +5,7 @@ use namechain_core::{
         Acceptance, Event, Job, Misbehavior, Peer, limits,
         message::{CompactBlock, MAX_BLOCK_OPERATIONS, Request, Response, ShortId},
     },
-    types::{Hash, Header, Operation, SignedOperation, Stamp},
+    types::{Hash, Header, Operation, SignedOperation, SigningContext, Stamp},
 };
 
 use crate::{
@@ -465,6 +465,38 @@ fn bad_operations_ban() {
         (bench.verdict(elsewhere), bench.score(peers[3])),
         (Some(Acceptance::Ignore), Some(0))
     );
+}
+
+/// At the date of an upgrade clocks differ by seconds, and some programs are old: what is signed
+/// under the rules before or after ours is no use, and nobody is to blame.
+#[test]
+fn operations_of_the_next_branch_ban_nobody() {
+    let mut bench = Bench::new();
+    let branch = context().branch;
+    for (number, signed_for, expected) in [
+        (1, branch - 1, Acceptance::Ignore),
+        (2, branch + 1, Acceptance::Ignore),
+        (3, branch + 2, Acceptance::Reject),
+    ] {
+        let signing = SigningContext { branch: signed_for, ..context() };
+        let stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
+        let named = SignedOperation::sign(
+            &signing,
+            name("nobody-has-this"),
+            Hash::ZERO,
+            NOW + 3_600,
+            namechain_core::types::Action::Revoke,
+            &key(1),
+            stamp,
+        );
+        let work = 10 * bench.miner.price();
+        let operation = bench.miner.stamped(Operation::Named(named), work);
+        let peer = bench.peer(number, &Miner::new());
+        let gossip = bench.offer(peer, operation);
+        bench.check_all();
+        assert_eq!(bench.verdict(gossip), Some(expected), "signed for branch {signed_for}");
+        assert_eq!(bench.is_banned(peer), expected == Acceptance::Reject, "{signed_for}");
+    }
 }
 
 /// What waits elsewhere is found out by asking, and told to others if it is little.

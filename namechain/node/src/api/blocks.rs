@@ -8,11 +8,10 @@ use axum::{
     },
 };
 use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::{app::App, refuse::Refused};
 use namechain_core::{
-    api_types::{self, BlockInfo, OperationInfo, PlaceInfo},
+    api_types::{BlockInfo, OperationInfo, PlaceInfo},
     chain::StoredHeader,
     codec::Encode,
     consensus::difficulty::header_work,
@@ -26,15 +25,15 @@ enum Which {
 }
 
 /// A block, by its id or, on the best chain, by its height.
-#[utoipa::path(get, path = "/v1/blocks/{block}",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/blocks/{block}",
     params(("block" = String, Path, description = "An id in hexadecimal, or a height")),
     responses(
         (status = 200, body = BlockInfo),
-        (status = 400, description = "neither an id nor a height", body = api_types::Refusal),
-        (status = 404, description = "there is no such block", body = api_types::Refusal),
-        (status = 410, description = "the block is pruned here", body = api_types::Refusal),
-        (status = 503, description = "the block can't be read", body = api_types::Refusal),
-    ))]
+        (status = 400, description = "neither an id nor a height", body = namechain_core::api_types::Refusal),
+        (status = 404, description = "there is no such block", body = namechain_core::api_types::Refusal),
+        (status = 410, description = "the block is pruned here", body = namechain_core::api_types::Refusal),
+        (status = 503, description = "the block can't be read", body = namechain_core::api_types::Refusal),
+    )))]
 pub(super) async fn block(
     State(app): State<App>,
     block: Result<Path<String>, PathRejection>,
@@ -58,23 +57,24 @@ pub(super) async fn block(
 }
 
 /// Which later block the proof is against.
-#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub(super) struct Against {
     /// The height of the later block; the tip's by default.
     against: Option<u32>,
 }
 
 /// The proof that a later block was built on one of the best chain.
-#[utoipa::path(get, path = "/v1/blocks/{block}/proof",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/blocks/{block}/proof",
     params(("block" = String, Path, description = "An id in hexadecimal, or a height"), Against),
     responses(
         (status = 200, body = PlaceInfo),
-        (status = 400, description = "neither an id nor a height", body = api_types::Refusal),
-        (status = 404, description = "not below that block on the best chain", body = api_types::Refusal),
-        (status = 503, description = "the range can't be read", body = api_types::Refusal),
-    ))]
+        (status = 400, description = "neither an id nor a height", body = namechain_core::api_types::Refusal),
+        (status = 404, description = "not below that block on the best chain", body = namechain_core::api_types::Refusal),
+        (status = 503, description = "the range can't be read", body = namechain_core::api_types::Refusal),
+    )))]
 pub(super) async fn place(
     State(app): State<App>,
     block: Result<Path<String>, PathRejection>,

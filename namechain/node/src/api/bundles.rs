@@ -13,7 +13,7 @@ use super::{
     refuse::Refused,
 };
 use namechain_core::{
-    api_types::{self, BundleInfo, PrekeyInfo, PutBundle},
+    api_types::{BundleInfo, PrekeyInfo, PutBundle},
     types::MAX_BUNDLE_BYTES,
 };
 
@@ -22,13 +22,13 @@ const MAX_BODY_BYTES: usize = 2 * MAX_BUNDLE_BYTES + 1_024;
 
 /// The bundle of a name, if this node has one that is still good and belongs to the record that
 /// stands.
-#[utoipa::path(get, path = "/v1/bundles/{name}", params(("name" = String, Path, description = "The name")),
+#[cfg_attr(test, utoipa::path(get, path = "/v1/bundles/{name}", params(("name" = String, Path, description = "The name")),
     responses(
         (status = 200, body = BundleInfo),
-        (status = 400, description = "it can't be a name", body = api_types::Refusal),
-        (status = 404, description = "there is no bundle of this name here", body = api_types::Refusal),
-        (status = 503, description = "the state can't be read", body = api_types::Refusal),
-    ))]
+        (status = 400, description = "it can't be a name", body = namechain_core::api_types::Refusal),
+        (status = 404, description = "there is no bundle of this name here", body = namechain_core::api_types::Refusal),
+        (status = 503, description = "the state can't be read", body = namechain_core::api_types::Refusal),
+    )))]
 pub(super) async fn bundle(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
@@ -39,16 +39,16 @@ pub(super) async fn bundle(
 
 /// Takes a bundle that is signed by the identity key which stands under the name, and not older
 /// than the one that is here.
-#[utoipa::path(put, path = "/v1/bundles/{name}", request_body = PutBundle,
+#[cfg_attr(test, utoipa::path(put, path = "/v1/bundles/{name}", request_body = PutBundle,
     params(("name" = String, Path, description = "The name")),
     responses(
         (status = 200, description = "it is kept", body = BundleInfo),
-        (status = 400, description = "it is no bundle of this name", body = api_types::Refusal),
-        (status = 409, description = "it does not belong to the record that stands, or is older than the one here", body = api_types::Refusal),
-        (status = 413, description = "the body is too large", body = api_types::Refusal),
-        (status = 415, description = "the body is not JSON", body = api_types::Refusal),
-        (status = 503, description = "there is no room, or it can't be written", body = api_types::Refusal),
-    ))]
+        (status = 400, description = "it is no bundle of this name", body = namechain_core::api_types::Refusal),
+        (status = 409, description = "it does not belong to the record that stands, or is older than the one here", body = namechain_core::api_types::Refusal),
+        (status = 413, description = "the body is too large", body = namechain_core::api_types::Refusal),
+        (status = 415, description = "the body is not JSON", body = namechain_core::api_types::Refusal),
+        (status = 503, description = "there is no room, or it can't be written", body = namechain_core::api_types::Refusal),
+    )))]
 pub(super) async fn put(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
@@ -71,13 +71,13 @@ pub(super) async fn put(
 }
 
 /// Gives a one-time prekey away: nobody else is given the same.
-#[utoipa::path(post, path = "/v1/bundles/{name}/prekey", params(("name" = String, Path, description = "The name")),
+#[cfg_attr(test, utoipa::path(post, path = "/v1/bundles/{name}/prekey", params(("name" = String, Path, description = "The name")),
     responses(
         (status = 200, description = "its place, or that none is left", body = PrekeyInfo),
-        (status = 400, description = "it can't be a name", body = api_types::Refusal),
-        (status = 404, description = "there is no bundle of this name here", body = api_types::Refusal),
-        (status = 503, description = "it can't be written", body = api_types::Refusal),
-    ))]
+        (status = 400, description = "it can't be a name", body = namechain_core::api_types::Refusal),
+        (status = 404, description = "there is no bundle of this name here", body = namechain_core::api_types::Refusal),
+        (status = 503, description = "it can't be written", body = namechain_core::api_types::Refusal),
+    )))]
 pub(super) async fn prekey(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,

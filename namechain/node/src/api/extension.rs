@@ -12,8 +12,8 @@ pub type Counts = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Extension {
     /// Its routes. None of them may be one of the node's.
     pub routes: Router,
-    /// The description of its routes, which becomes part of `/openapi.json`.
-    pub document: Option<utoipa::openapi::OpenApi>,
+    /// The OpenAPI description of its routes, which becomes part of `/openapi.json`.
+    pub document: Option<&'static str>,
     /// What is told at `/metrics` behind the node's metrics.
     pub counts: Option<Counts>,
 }

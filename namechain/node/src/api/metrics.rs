@@ -106,10 +106,10 @@ pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Ne
 }
 
 /// The node's metrics.
-#[utoipa::path(get, path = "/metrics", responses(
+#[cfg_attr(test, utoipa::path(get, path = "/metrics", responses(
     (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"),
     (status = 503, description = "something else records the process' metrics", body = api_types::Refusal),
-))]
+)))]
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
     let node = app.ask(|backend| (backend.status(), backend.traffic())).await?;
     render(Some(node), &app.extension.counted())

@@ -10,13 +10,12 @@ use axum::{
     },
 };
 use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::{app::App, backend::Backend, refuse::Refused};
 use namechain_core::{
     api_types::{
-        self, CommitInfo, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation,
-        ProofInfo, Standing,
+        CommitInfo, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, ProofInfo,
+        Standing,
     },
     chain::{NameLookup, ReadError, Snapshot},
     codec::Encode,
@@ -28,22 +27,23 @@ use namechain_core::{
 const TRIES: usize = 3;
 
 /// Which state to look at.
-#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub(super) struct At {
     /// The height of the state to look at: one of the last 720.
     height: Option<u32>,
 }
 
 /// Where a name stands: at the tip, unless another height is asked for.
-#[utoipa::path(get, path = "/v1/names/{name}", params(("name" = String, Path, description = "The name"), At),
+#[cfg_attr(test, utoipa::path(get, path = "/v1/names/{name}", params(("name" = String, Path, description = "The name"), At),
     responses(
         (status = 200, description = "for any well-formed name, registered or not", body = NameInfo),
-        (status = 400, description = "it can't be a name", body = api_types::Refusal),
-        (status = 404, description = "the state at this height is not kept", body = api_types::Refusal),
-        (status = 503, description = "the state can't be read", body = api_types::Refusal),
-    ))]
+        (status = 400, description = "it can't be a name", body = namechain_core::api_types::Refusal),
+        (status = 404, description = "the state at this height is not kept", body = namechain_core::api_types::Refusal),
+        (status = 503, description = "the state can't be read", body = namechain_core::api_types::Refusal),
+    )))]
 pub(super) async fn name(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
@@ -90,13 +90,13 @@ fn name_info(snapshot: &Snapshot, name: Name, pending: bool) -> Result<NameInfo,
 
 /// The proof of what stands under a name: at the depth that names are served from, unless another
 /// height is asked for.
-#[utoipa::path(get, path = "/v1/names/{name}/proof", params(("name" = String, Path, description = "The name"), At),
+#[cfg_attr(test, utoipa::path(get, path = "/v1/names/{name}/proof", params(("name" = String, Path, description = "The name"), At),
     responses(
         (status = 200, description = "a proof of presence or of absence", body = ProofInfo),
-        (status = 400, description = "it can't be a name", body = api_types::Refusal),
-        (status = 404, description = "the state at this height is not kept", body = api_types::Refusal),
-        (status = 503, description = "the state can't be read", body = api_types::Refusal),
-    ))]
+        (status = 400, description = "it can't be a name", body = namechain_core::api_types::Refusal),
+        (status = 404, description = "the state at this height is not kept", body = namechain_core::api_types::Refusal),
+        (status = 503, description = "the state can't be read", body = namechain_core::api_types::Refusal),
+    )))]
 pub(super) async fn proof(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
@@ -134,9 +134,10 @@ const HISTORY_PAGE_BYTES: usize = 512 * 1024;
 const COMMIT_BLOCKS: usize = 64;
 
 /// Where to begin.
-#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub(super) struct From {
     /// The height to begin at.
     #[serde(default)]
@@ -144,12 +145,12 @@ pub(super) struct From {
 }
 
 /// Every operation on a name on the best chain, a page at a time.
-#[utoipa::path(get, path = "/v1/names/{name}/history", params(("name" = String, Path, description = "The name"), From),
+#[cfg_attr(test, utoipa::path(get, path = "/v1/names/{name}/history", params(("name" = String, Path, description = "The name"), From),
     responses(
         (status = 200, body = History),
-        (status = 400, description = "it can't be a name", body = api_types::Refusal),
-        (status = 503, description = "the blocks can't be read", body = api_types::Refusal),
-    ))]
+        (status = 400, description = "it can't be a name", body = namechain_core::api_types::Refusal),
+        (status = 503, description = "the blocks can't be read", body = namechain_core::api_types::Refusal),
+    )))]
 pub(super) async fn history(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
@@ -195,13 +196,13 @@ pub(super) async fn history(
 }
 
 /// Where a commitment stands at the tip.
-#[utoipa::path(get, path = "/v1/commitments/{commitment}",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/commitments/{commitment}",
     params(("commitment" = String, Path, description = "The commitment, in hexadecimal")),
     responses(
         (status = 200, description = "for any commitment, recorded or not", body = CommitmentInfo),
-        (status = 400, description = "it can't be a commitment", body = api_types::Refusal),
-        (status = 503, description = "the state can't be read", body = api_types::Refusal),
-    ))]
+        (status = 400, description = "it can't be a commitment", body = namechain_core::api_types::Refusal),
+        (status = 503, description = "the state can't be read", body = namechain_core::api_types::Refusal),
+    )))]
 pub(super) async fn commitment(
     State(app): State<App>,
     commitment: Result<Path<String>, PathRejection>,

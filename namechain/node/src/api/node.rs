@@ -6,34 +6,34 @@ use super::{app::App, refuse::Refused};
 use namechain_core::api_types;
 
 /// How the node is.
-#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = api_types::Status)))]
+#[cfg_attr(test, utoipa::path(get, path = "/v1/status", responses((status = 200, body = api_types::Status))))]
 pub(super) async fn status(State(app): State<App>) -> Result<Json<api_types::Status>, Refused> {
     app.ask(|backend| backend.status()).await.map(Json)
 }
 
 /// Who is connected.
-#[utoipa::path(get, path = "/v1/peers", responses((status = 200, body = api_types::Peers)))]
+#[cfg_attr(test, utoipa::path(get, path = "/v1/peers", responses((status = 200, body = api_types::Peers))))]
 pub(super) async fn peers(State(app): State<App>) -> Result<Json<api_types::Peers>, Refused> {
     app.ask(|backend| backend.peers()).await.map(Json)
 }
 
 /// What to work for.
-#[utoipa::path(get, path = "/v1/price", responses((status = 200, body = api_types::Price)))]
+#[cfg_attr(test, utoipa::path(get, path = "/v1/price", responses((status = 200, body = api_types::Price))))]
 pub(super) async fn price(State(app): State<App>) -> Result<Json<api_types::Price>, Refused> {
     app.ask(|backend| backend.price()).await.map(Json)
 }
 
 /// Whether the process is alive: `ok`.
-#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain")))]
+#[cfg_attr(test, utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain"))))]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// Whether names are served.
-#[utoipa::path(get, path = "/readyz", responses(
+#[cfg_attr(test, utoipa::path(get, path = "/readyz", responses(
     (status = 200, body = String, content_type = "text/plain"),
     (status = 503, description = "not yet, or not any more", body = api_types::Refusal),
-))]
+)))]
 pub(super) async fn readyz(State(app): State<App>) -> Result<&'static str, Refused> {
     let status = app.ask(|backend| backend.status()).await?;
     if status.synced {

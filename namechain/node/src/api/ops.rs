@@ -11,7 +11,7 @@ use axum::{
 
 use super::{app::App, refuse::Refused};
 use namechain_core::{
-    api_types::{self, Submit, Submitted},
+    api_types::{Submit, Submitted},
     codec::Decode,
     types::Operation,
 };
@@ -23,15 +23,15 @@ pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 const MAX_DRAINED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Hands in an operation, to be recorded in one of the next blocks.
-#[utoipa::path(post, path = "/v1/ops", request_body = Submit, responses(
+#[cfg_attr(test, utoipa::path(post, path = "/v1/ops", request_body = Submit, responses(
     (status = 202, description = "it waits to be recorded", body = Submitted),
-    (status = 400, description = "it is not an encoded operation", body = api_types::Refusal),
-    (status = 409, description = "something else stands or waits in its place", body = api_types::Refusal),
-    (status = 413, description = "the body is too large", body = api_types::Refusal),
-    (status = 415, description = "the body is not JSON", body = api_types::Refusal),
-    (status = 422, description = "it breaks a rule of the chain", body = api_types::Refusal),
-    (status = 503, description = "the mempool is full, or the node is stopping", body = api_types::Refusal),
-))]
+    (status = 400, description = "it is not an encoded operation", body = namechain_core::api_types::Refusal),
+    (status = 409, description = "something else stands or waits in its place", body = namechain_core::api_types::Refusal),
+    (status = 413, description = "the body is too large", body = namechain_core::api_types::Refusal),
+    (status = 415, description = "the body is not JSON", body = namechain_core::api_types::Refusal),
+    (status = 422, description = "it breaks a rule of the chain", body = namechain_core::api_types::Refusal),
+    (status = 503, description = "the mempool is full, or the node is stopping", body = namechain_core::api_types::Refusal),
+)))]
 pub(super) async fn submit(
     State(app): State<App>,
     request: Request,

@@ -43,13 +43,13 @@ pub use service::start;
 
 use config::ADDRMAN_FILE;
 
-/// What to add to a filter of the log (the syntax of tracing's `EnvFilter`): the engine's parts
-/// warn of what any peer can bring about, as often as it likes, so only their errors are let
-/// through. What matters of it, this room says.
-pub const LOG_FILTER: &str = "libp2p=error,libp2p_core=error,libp2p_dns=error,libp2p_gossipsub=error,libp2p_identify=error,\
-    libp2p_kad=error,libp2p_mdns=error,libp2p_noise=error,libp2p_ping=error,libp2p_quic=error,libp2p_request_response=error,\
-    libp2p_swarm=error,libp2p_tcp=error,libp2p_tls=error,libp2p_yamux=error,multistream_select=error,netlink_proto=error,\
-    netlink_packet_route=error,yamux=error,quinn=error,quinn_proto=error,hickory_proto=error,hickory_resolver=error,hickory_net=error";
+/// Parts of the network engine warn of what any peer can bring about, as often as it likes, so only
+/// their errors are let through. What matters of it, this module says.
+pub(crate) const ENGINE_LOG_FILTER: &str = "libp2p=error,libp2p_core=error,libp2p_dns=error,libp2p_gossipsub=error,\
+    libp2p_identify=error,libp2p_kad=error,libp2p_mdns=error,libp2p_noise=error,libp2p_ping=error,\
+    libp2p_quic=error,libp2p_request_response=error,libp2p_swarm=error,libp2p_tcp=error,\
+    libp2p_tls=error,libp2p_yamux=error,multistream_select=error,yamux=error,quinn=error,\
+    quinn_proto=error,hickory_proto=error,hickory_resolver=error,hickory_net=error";
 
 /// Whether an earlier run in this data directory has left somebody to dial.
 pub fn knows_peers(data_dir: &Path) -> bool {

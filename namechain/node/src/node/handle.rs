@@ -121,6 +121,19 @@ impl NodeHandle {
         works && now.failed.is_none() && now.sync_status.synced
     }
 
+    /// Which rules the next block follows, and which come.
+    fn protocol(&self) -> api_types::ProtocolInfo {
+        let (now, params) = (self.now(), self.params());
+        let time = clock::now().max(now.tip.header.time);
+        api_types::ProtocolInfo {
+            branch: params.branch_at(time).number,
+            next: params
+                .branch_after(time)
+                .map(|next| api_types::NextBranch { number: next.number, from: next.from }),
+            upgrade_needed: now.sync_status.upgrade_needed,
+        }
+    }
+
     /// How far the node is, while it is not synced.
     pub fn progress(&self) -> Option<Progress> {
         let now = self.published.borrow();
@@ -305,6 +318,7 @@ impl Backend for NodeHandle {
                 height,
                 work: work.to_string(),
             }),
+            protocol: self.protocol(),
             p2p: self.p2p(),
         }
     }

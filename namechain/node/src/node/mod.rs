@@ -18,6 +18,7 @@ mod config;
 mod error;
 mod handle;
 mod local_ops;
+mod log;
 mod mining;
 mod node_state;
 mod open;
@@ -39,7 +40,7 @@ use tokio::{
 };
 use tracing::warn;
 
-pub use crate::net::{LOG_FILTER, Multiaddr};
+pub use crate::net::Multiaddr;
 pub use choice::{Choice, choose};
 pub use config::{
     DEFAULT_INBOUND, MULTIADDR, MineMode, NodeConfig, P2P_PORT, P2p, PRUNE, UnknownMineMode,
@@ -47,9 +48,10 @@ pub use config::{
 };
 pub use error::NodeError;
 pub use handle::{FatalError, NodeHandle};
+pub use log::{init_log, log_filter};
 pub use parallel_verifier::ParallelVerifier;
 pub use progress::Progress;
-pub use progress_line::{LogOutput, show_progress};
+pub use progress_line::show_progress;
 pub use signal::stop_signal;
 
 use crate::{

@@ -40,6 +40,9 @@ pub(super) fn open(
         "the {network} chain is open, tip {}",
         chain.tip_id()
     );
+    if let Some(next) = network.params().branch_after(clock::now()) {
+        info!(from = next.from, "branch {} of the protocol comes into force", next.number);
+    }
     Ok((store, chain, mempool))
 }
 

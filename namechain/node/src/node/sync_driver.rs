@@ -57,6 +57,7 @@ pub(super) struct SyncDriver {
     alone: Since,
     may_mine: bool,
     warned_of_clock: bool,
+    warned_of_branch: bool,
 }
 
 /// Whether a node with this data was synced once.
@@ -91,6 +92,7 @@ impl SyncDriver {
             alone: Since::now(),
             may_mine: false,
             warned_of_clock: false,
+            warned_of_branch: false,
         }
     }
 
@@ -215,6 +217,15 @@ impl SyncDriver {
             warn!(
                 "the clocks of most peers are {off} s ahead of this machine's. Set this machine's \
                  clock: blocks more than ten minutes ahead of it are not taken"
+            );
+        }
+        if let Some(branch) = status.upgrade_needed
+            && !self.warned_of_branch
+        {
+            self.warned_of_branch = true;
+            warn!(
+                "a chain with work follows branch {branch} of the protocol, which this program does \
+                 not know. It stays on its last block: upgrade it"
             );
         }
         if status.synced

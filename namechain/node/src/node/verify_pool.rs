@@ -161,6 +161,7 @@ fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
                 counter!(REJECTED, "what" => kind, "rule" => "encoding").increment(1)
             }
             JobOutcome::UpgradeNeeded(_)
+            | JobOutcome::OtherBranch
             | JobOutcome::Headers(_)
             | JobOutcome::Block(_)
             | JobOutcome::Operation(_) => {}

@@ -9,18 +9,12 @@ mod setup;
 mod subcommand;
 mod watchdog;
 
-use std::{
-    io::{IsTerminal, Write},
-    net::SocketAddr,
-    pin::pin,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{io::Write, net::SocketAddr, pin::pin, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use banner::StartupReport;
 use clap::Parser as _;
-use namechain_node::node::{LogOutput, Node, show_progress, stop_signal};
+use namechain_node::node::{Node, init_log, show_progress, stop_signal};
 use resolver::{
     config::{ChainConfig, Cli},
     control::Control,
@@ -58,13 +52,7 @@ fn main() -> ExitCode {
         Ok(passed) => passed,
         Err(error) => return fail(&error.into()),
     };
-    let filter = startup.filter.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(LogOutput::default)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    init_log(startup.filter.clone());
     os::raise_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

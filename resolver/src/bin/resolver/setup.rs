@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use anyhow::Context;
-use namechain_node::node::LOG_FILTER;
+use anyhow::anyhow;
+use namechain_node::node::log_filter;
 use resolver::{
     chain::{ChainSource, Remote},
     config::{self, ChainConfig, Cli, Config, SignConfig},
@@ -12,7 +12,7 @@ use resolver::{
     resolve::Pipeline,
     upstream::{Upstream, Upstreams},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 /// The default log filter. hickory logs two lines per query at info, and its recursive resolver one
 /// at warn for each name that fails.
@@ -25,16 +25,14 @@ pub struct Startup {
     /// The configuration.
     pub config: Config,
     /// What is logged.
-    pub filter: EnvFilter,
+    pub filter: Targets,
 }
 
 /// Loads flags, environment and file. Every error is a usage error.
 pub fn load_startup(cli: Cli) -> anyhow::Result<Startup> {
     let config = load_config(&cli)?;
     let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| DEFAULT_LOG_FILTER.into());
-    let filter = EnvFilter::try_new(format!("{LOG_FILTER},{filter}")).with_context(|| {
-        format!("NAMECHAIN_LOG: '{filter}' is not a log filter; use a level such as info or debug")
-    })?;
+    let filter = log_filter(&filter).map_err(|error| anyhow!("NAMECHAIN_LOG: {error}"))?;
     Ok(Startup { cli, config, filter })
 }
 

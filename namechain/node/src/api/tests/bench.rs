@@ -166,6 +166,7 @@ impl Backend for MemoryNode {
             peers: api_types::PeerCounts::default(),
             sync: api_types::SyncInfo::default(),
             second_best: None,
+            protocol: api_types::ProtocolInfo::default(),
             p2p: Vec::new(),
         }
     }

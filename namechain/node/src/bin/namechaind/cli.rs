@@ -3,10 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use namechain_core::types::{Hash, Network};
+use namechain_core::{
+    params::Branch,
+    types::{Hash, Network},
+};
 use namechain_node::node::{MULTIADDR, MineMode, Multiaddr, PRUNE, prune_bytes};
 
-use crate::genesis;
+use crate::{genesis, rehearsal};
 
 const MORE: &str = "\
 Examples:
@@ -86,6 +89,11 @@ pub struct Cli {
     /// The last 22,320 blocks are always kept. Names are served as before. Default: 0.
     #[arg(long, env = "NAMECHAIN_PRUNE", value_name = "MIB", value_parser = prune)]
     pub prune: Option<u32>,
+
+    /// On dev: rehearse an upgrade. From TIME on the branch NUMBER of the protocol is in force, and
+    /// reserves these names too. As in 3@2027-01-31T12:00:00Z/newtld,othertld.
+    #[arg(long, value_name = "NUMBER@TIME[/LABEL,...]", value_parser = rehearsal::parse_branch)]
+    pub rehearse_upgrade: Option<Branch>,
 
     /// Rebuild the index from the block log.
     #[arg(long)]

@@ -3,14 +3,14 @@
 mod cli;
 mod config;
 mod genesis;
+mod rehearsal;
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser;
 use namechain_core::types::{Hash, Network};
-use namechain_node::node::{LOG_FILTER, LogOutput, Node, NodeConfig, choose, show_progress};
+use namechain_node::node::{Node, NodeConfig, choose, init_log, log_filter, show_progress};
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, OfflineCommand};
 
@@ -20,7 +20,8 @@ const WRONG_USAGE: u8 = 2;
 fn main() -> ExitCode {
     let mut cli = Cli::parse();
     let (json, command) = (cli.json, cli.command.take());
-    let config = match config::load(cli) {
+    let rehearsed = cli.rehearse_upgrade.take().map_or(Ok(()), rehearsal::begin);
+    let config = match rehearsed.and_then(|()| config::load(cli)) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("namechaind: {error}");
@@ -28,15 +29,13 @@ fn main() -> ExitCode {
         }
     };
     let asked = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| "info".into());
-    let filter = EnvFilter::try_new(format!("{LOG_FILTER},{asked}"))
-        .unwrap_or_else(|_| EnvFilter::new(format!("{LOG_FILTER},info")));
-    let colour = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(LogOutput::default)
-        .with_ansi(colour)
-        .with_target(false)
-        .init();
+    match log_filter(&asked) {
+        Ok(filter) => init_log(filter),
+        Err(error) => {
+            eprintln!("namechaind: NAMECHAIN_LOG: {error}");
+            return ExitCode::from(WRONG_USAGE);
+        }
+    }
     if let Some(command) = command {
         return match run_command(&config, command, json) {
             Ok(()) => ExitCode::SUCCESS,
