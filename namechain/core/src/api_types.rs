@@ -520,7 +520,7 @@ pub struct PlaceInfo {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Refusal {
     /// A stable code: `bad-request`, `not-found`, `rule`, `conflict`, `full`, `unavailable`,
-    /// `too-large`, `forbidden`.
+    /// `too-large`, `forbidden`, `pruned`.
     pub code: String,
     /// The id of the consensus rule, if one was broken (`docs/protocol.md`, "Rules").
     pub rule: Option<String>,
