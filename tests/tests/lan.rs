@@ -1,5 +1,4 @@
-//! Nodes on one local network find each other without a word about it, unless they were told not
-//! to.
+//! Nodes on one local network find each other by multicast DNS, if they are told to look.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -39,12 +38,12 @@ fn peers(namespace: &str, (daemon, home): &(Daemon, TempDir)) -> Vec<Value> {
 }
 
 #[test]
-fn nodes_on_a_local_network_find_each_other_unless_told_not_to() {
+fn nodes_on_a_local_network_find_each_other_if_they_are_told_to_look() {
     let Some(mut switches) = Switches::new("nodes on a local network") else { return };
     let machines = [Side::Left, Side::Left, Side::Right].map(|side| switches.machine(side));
-    let alone = node(&machines[2].0, &machines[2].1, &["--no-mdns"]);
-    let one = node(&machines[0].0, &machines[0].1, &[]);
-    let two = node(&machines[1].0, &machines[1].1, &[]);
+    let alone = node(&machines[2].0, &machines[2].1, &[]);
+    let one = node(&machines[0].0, &machines[0].1, &["--mdns"]);
+    let two = node(&machines[1].0, &machines[1].1, &["--mdns"]);
     wait::until("a peer on the local network", || {
         (peers(&machines[0].0, &one).len() == 1).then_some(())
     });

@@ -54,6 +54,7 @@ fn catch_up(served: &MemoryStorage, blocks: u32) {
         agent: "bench".into(),
         alone_is_synced: false,
         ever_synced: false,
+        secret: 1,
     };
     let (mut sync, identity) = (Sync::new(config), Identity::new(NETWORK, "bench"));
     let mut spent: BTreeMap<&str, Took> = BTreeMap::new();
@@ -65,7 +66,8 @@ fn catch_up(served: &MemoryStorage, blocks: u32) {
     let mut events: VecDeque<Event> = (1..=PEERS)
         .flat_map(|number| {
             let peer = Peer(number);
-            let connected = Event::PeerConnected { peer, ip: None, outbound: false };
+            let connected =
+                Event::PeerConnected { peer, ip: None, outbound: false, block_only: false };
             [connected, Event::HelloReceived { peer, hello: hello.clone() }]
         })
         .collect();

@@ -96,9 +96,9 @@ pub struct Cli {
     #[arg(long, value_name = "MULTIADDR", action = ArgAction::Append, conflicts_with = "node", value_parser = multiaddr)]
     pub peer: Vec<Multiaddr>,
 
-    /// Do not look for nodes on the local network (multicast DNS)
+    /// Look for nodes in this machine's own subnets (multicast DNS); never on dev
     #[arg(long)]
-    pub no_mdns: bool,
+    pub mdns: bool,
 
     /// When to mine [default: on-demand on dev, off elsewhere]
     #[arg(long, value_name = "off|on-demand|always", conflicts_with = "node", value_parser = mine)]

@@ -94,8 +94,7 @@ pub fn with_environment(
         if cli.allow_host.is_empty() {
             cli.allow_host = list("NAMECHAIN_ALLOW_HOST")?;
         }
-        cli.no_mdns =
-            cli.no_mdns || text("NAMECHAIN_NO_MDNS")?.is_some_and(|value| value != "false");
+        cli.mdns = cli.mdns || text("NAMECHAIN_MDNS")?.is_some_and(|value| value != "false");
     }
     cli.config = cli
         .config

@@ -218,7 +218,7 @@ impl Merge {
         let listen = addresses(&cli.p2p_listen, "p2p-listen", &file.p2p_listen)?;
         let peers = addresses(&cli.peer, "peer", &file.peer)?;
         let dev = network == Network::Dev;
-        let mdns = !dev && !cli.no_mdns && file.mdns.unwrap_or(true);
+        let mdns = !dev && (cli.mdns || file.mdns.unwrap_or(false));
         let alone = dev && listen.is_empty() && peers.is_empty();
         let mine = match (cli.mine, &file.mine) {
             (Some(mine), _) => mine,

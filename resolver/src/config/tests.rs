@@ -52,7 +52,7 @@ fn the_defaults() {
     assert_eq!((network, api), (Network::Main, address("127.0.0.1:7380")));
     assert_eq!((data_dir, node.mine), (PathBuf::from("/data"), MineMode::Off));
     let p2p = node.p2p.unwrap();
-    assert!(p2p.listen.is_empty() && p2p.peers.is_empty() && p2p.mdns, "{p2p:?}");
+    assert!(p2p.listen.is_empty() && p2p.peers.is_empty() && !p2p.mdns, "{p2p:?}");
     assert!(config.delegation.loopback && !main.delegation.loopback);
 }
 

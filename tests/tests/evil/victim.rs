@@ -27,16 +27,7 @@ impl Victim {
     pub fn start(network: &str, args: &[&str]) -> Victim {
         let home = tempfile::tempdir().expect("a home");
         let data = home.path().join("data");
-        let mut all = vec![
-            "--network",
-            network,
-            "--api",
-            "127.0.0.1:0",
-            "--json",
-            "--no-mdns",
-            "--mine",
-            "off",
-        ];
+        let mut all = vec!["--network", network, "--api", "127.0.0.1:0", "--json", "--mine", "off"];
         all.extend([
             "--listen",
             "/ip4/127.0.0.1/tcp/0",

@@ -71,6 +71,10 @@ pub struct Config {
 
     /// Parameters governing MTU discovery. See [`MtuDiscoveryConfig`] for details.
     mtu_discovery_config: Option<MtuDiscoveryConfig>,
+
+    /// How many inbound handshakes may be under way with addresses that were not validated. Further
+    /// ones are answered with a Retry packet (RFC 9000, section 8.1.2).
+    pub max_unvalidated_handshakes: usize,
 }
 
 #[expect(deprecated)]
@@ -98,6 +102,7 @@ impl Config {
             max_stream_data: 10_000_000,
             keypair: keypair.clone(),
             mtu_discovery_config: Some(Default::default()),
+            max_unvalidated_handshakes: usize::MAX,
         }
     }
 
@@ -137,6 +142,7 @@ impl From<Config> for QuinnConfig {
             max_stream_data,
             support_draft_29,
             handshake_timeout: _,
+            max_unvalidated_handshakes: _,
             keypair,
             mtu_discovery_config,
         } = config;

@@ -28,6 +28,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -72,6 +73,8 @@ pub struct GenTransport<P: Provider> {
     quinn_config: QuinnConfig,
     /// Timeout for the [`Connecting`] future.
     handshake_timeout: Duration,
+    /// How many inbound handshakes may be under way with addresses that were not validated.
+    max_unvalidated_handshakes: usize,
     /// Whether draft-29 is supported for dialing and listening.
     support_draft_29: bool,
     /// Streams of active [`Listener`]s.
@@ -89,12 +92,14 @@ impl<P: Provider> GenTransport<P> {
     /// Create a new [`GenTransport`] with the given [`Config`].
     pub fn new(config: Config) -> Self {
         let handshake_timeout = config.handshake_timeout;
+        let max_unvalidated_handshakes = config.max_unvalidated_handshakes;
         let support_draft_29 = config.support_draft_29;
         let quinn_config = config.into();
         Self {
             listeners: SelectAll::new(),
             quinn_config,
             handshake_timeout,
+            max_unvalidated_handshakes,
             dialer: HashMap::new(),
             waker: None,
             support_draft_29,
@@ -234,6 +239,7 @@ impl<P: Provider> Transport for GenTransport<P> {
             socket_c,
             endpoint,
             self.handshake_timeout,
+            self.max_unvalidated_handshakes,
             version,
         )?;
         self.listeners.push(listener);
@@ -433,6 +439,10 @@ struct Listener<P: Provider> {
     accept: BoxFuture<'static, Option<quinn::Incoming>>,
     /// Timeout for connection establishment on inbound connections.
     handshake_timeout: Duration,
+    /// How many inbound handshakes may be under way with addresses that were not validated.
+    max_unvalidated_handshakes: usize,
+    /// Shared with each of these handshakes.
+    unvalidated: Arc<()>,
 
     /// Watcher for network interface changes.
     ///
@@ -457,6 +467,7 @@ impl<P: Provider> Listener<P> {
         socket: UdpSocket,
         endpoint: quinn::Endpoint,
         handshake_timeout: Duration,
+        max_unvalidated_handshakes: usize,
         version: ProtocolVersion,
     ) -> Result<Self, Error> {
         let if_watcher;
@@ -486,6 +497,8 @@ impl<P: Provider> Listener<P> {
             listener_id,
             version,
             handshake_timeout,
+            max_unvalidated_handshakes,
+            unvalidated: Arc::new(()),
             if_watcher,
             is_closed: false,
             pending_event,
@@ -592,6 +605,17 @@ impl<P: Provider> Stream for Listener<P> {
                     let endpoint = self.endpoint.clone();
                     self.accept = async move { endpoint.accept().await }.boxed();
 
+                    // Anybody can send a first packet in the name of another address. Once there
+                    // are many of them, the other side has to show that it receives at its address.
+                    let is_validated = incoming.remote_address_validated();
+                    let pending = Arc::strong_count(&self.unvalidated) - 1;
+                    if !is_validated && pending >= self.max_unvalidated_handshakes {
+                        if let Err(error) = incoming.retry() {
+                            tracing::debug!("no Retry packet was sent: {error}");
+                        }
+                        continue;
+                    }
+
                     let connecting = match incoming.accept() {
                         Ok(connecting) => connecting,
                         Err(error) => {
@@ -606,8 +630,14 @@ impl<P: Provider> Stream for Listener<P> {
                     let remote_addr = connecting.remote_address();
                     let send_back_addr = socketaddr_to_multiaddr(&remote_addr, self.version);
 
+                    let upgrade = if is_validated {
+                        Connecting::new(connecting, self.handshake_timeout)
+                    } else {
+                        let unvalidated = Arc::clone(&self.unvalidated);
+                        Connecting::new_unvalidated(connecting, self.handshake_timeout, unvalidated)
+                    };
                     let event = TransportEvent::Incoming {
-                        upgrade: Connecting::new(connecting, self.handshake_timeout),
+                        upgrade,
                         local_addr,
                         send_back_addr,
                         listener_id: self.listener_id,

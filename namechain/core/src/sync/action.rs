@@ -94,6 +94,8 @@ pub enum Action {
         /// For how long, in seconds.
         seconds: u64,
     },
+    /// Dial one peer more than usual: the tip has not moved for long.
+    DialExtraPeer,
     /// A chain of more work forks too deep below our tip to be followed without the operator.
     ParkChain {
         /// Its tip.

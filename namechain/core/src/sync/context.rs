@@ -79,6 +79,8 @@ pub(super) struct Context<'a> {
     pub failed_blocks: &'a mut FailedBlocks,
     pub wakeups: &'a mut Wakeups,
     pub later_branch: &'a mut LaterBranch,
+    /// The state of the choices that no peer foresees.
+    pub random: &'a mut u64,
     /// Milliseconds from any start.
     pub now: u64,
     /// Seconds of Unix time.
@@ -86,6 +88,15 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// A number below `bound`, which is not zero, that no peer foresees (SplitMix64).
+    pub fn random_below(&mut self, bound: usize) -> usize {
+        *self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % bound as u64) as usize
+    }
+
     pub fn act(&mut self, action: Action) {
         self.actions.push_back(action);
     }

@@ -16,8 +16,9 @@ use super::{
     },
     headers::HeaderSync,
     jobs::{JobPurpose, Jobs},
-    limits::{HELLO_DEADLINE_MS, HELLO_EVERY_MS, MAX_TIMEOUTS},
-    message::{CompactBlock, Hello, Request, Response},
+    lagging::{self, TipWatch},
+    limits::{BLOCK_ONLY_HELLO_EVERY_MS, HELLO_DEADLINE_MS, HELLO_EVERY_MS, MAX_TIMEOUTS},
+    message::{CompactBlock, Hello, MIN_PROTOCOL_VERSION, Request, Response},
     operations::OperationRelay,
     peers::{PeerState, PeerTable},
     relay::BlockRelay,
@@ -46,6 +47,7 @@ pub struct Sync {
     failed_blocks: FailedBlocks,
     wakeups: Wakeups,
     later_branch: LaterBranch,
+    random: u64,
     machines: Machines,
 }
 
@@ -57,6 +59,7 @@ struct Machines {
     blocks: BlockDownload,
     relay: BlockRelay,
     operations: OperationRelay,
+    tip_watch: TipWatch,
 }
 
 impl Sync {
@@ -72,12 +75,14 @@ impl Sync {
             failed_blocks: FailedBlocks::new(),
             wakeups: Wakeups::default(),
             later_branch: LaterBranch::default(),
+            random: config.secret,
             machines: Machines {
                 identity: Identity::new(config.network, &config.agent),
                 headers: HeaderSync::default(),
                 blocks: BlockDownload::default(),
                 relay: BlockRelay::default(),
                 operations: OperationRelay::new(),
+                tip_watch: TipWatch::default(),
             },
             config,
         }
@@ -108,6 +113,7 @@ impl Sync {
             failed_blocks: &mut self.failed_blocks,
             wakeups: &mut self.wakeups,
             later_branch: &mut self.later_branch,
+            random: &mut self.random,
             now: self.now,
             unix: unix_now,
         };
@@ -178,8 +184,8 @@ impl Sync {
 impl Machines {
     fn dispatch(&mut self, ctx: &mut Context<'_>, event: Event) -> Result<(), StorageError> {
         match event {
-            Event::PeerConnected { peer, ip, outbound } => {
-                ctx.peers.insert(peer, PeerState::new(ip, outbound, ctx.now));
+            Event::PeerConnected { peer, ip, outbound, block_only } => {
+                ctx.peers.insert(peer, PeerState::new(ip, outbound, block_only, ctx.now));
                 self.headers.on_peer_connected(peer);
                 self.blocks.on_peer_connected(peer);
                 self.relay.on_peer_connected(peer, ctx.now);
@@ -289,6 +295,9 @@ impl Machines {
         self.settle(ctx);
         self.relay.on_tick(ctx, &mut self.headers)?;
         self.headers.expire_candidates(ctx);
+        lagging::disconnect_lagging(ctx);
+        self.settle(ctx);
+        self.tip_watch.on_tick(ctx, self.headers.target().is_some());
         // While there are blocks to catch up with, what waits is of no use.
         if self.headers.best().is_none() {
             self.operations.request_mempools(ctx);
@@ -304,13 +313,18 @@ impl Machines {
         let hello = self.identity.hello(tip, chain.first_block(), ctx.unix);
         let request = ctx.send_request(peer, Request::Hello(hello), RequestKind::Hello);
         if let Some(state) = ctx.peers.get_mut(peer) {
-            state.hello_sent(request, ctx.now + HELLO_EVERY_MS);
+            let every =
+                if state.is_block_only() { BLOCK_ONLY_HELLO_EVERY_MS } else { HELLO_EVERY_MS };
+            state.hello_sent(request, ctx.now + every);
         }
     }
 
     fn on_hello(&mut self, ctx: &mut Context<'_>, peer: Peer, hello: Hello) {
         if hello.genesis != self.identity.genesis {
             return ctx.record_misbehavior(peer, Misbehavior::OtherNetwork);
+        }
+        if hello.version < MIN_PROTOCOL_VERSION {
+            return ctx.disconnect(peer, "its version of the protocol is too old");
         }
         if let Some(state) = ctx.peers.get_mut(peer) {
             state.record_hello(hello, ctx.unix);
@@ -444,6 +458,9 @@ impl Machines {
             None => {}
             Some(JobPurpose::Headers { candidate, batch, part }) => {
                 self.headers.on_headers_checked(ctx, candidate, batch, part, outcome)?;
+            }
+            Some(JobPurpose::HeaderSample(peer)) => {
+                self.headers.on_samples_checked(ctx, peer, &outcome);
             }
             Some(JobPurpose::Block { height, id, from }) => {
                 self.on_block_checked(ctx, height, id, from, outcome);

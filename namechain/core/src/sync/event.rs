@@ -37,6 +37,9 @@ pub enum Event {
         ip: Option<IpAddr>,
         /// Whether we dialled it.
         outbound: bool,
+        /// Whether the connection, which we dialled, carries blocks only: no gossip, and nothing of
+        /// operations.
+        block_only: bool,
     },
     /// A peer has disconnected.
     PeerDisconnected {

@@ -15,6 +15,8 @@ pub(super) enum JobPurpose {
     Headers { candidate: u64, batch: u64, part: usize },
     /// A block: of the download window, with who gave it, or an announced one.
     Block { height: u32, id: Hash, from: Option<Peer> },
+    /// A few of the headers of a peer that are walked along.
+    HeaderSample(Peer),
     /// The proof of work of an announced block's header.
     AnnouncedHeader(Hash),
     /// A header of a branch that this program does not know, from this peer.

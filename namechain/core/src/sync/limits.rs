@@ -13,6 +13,9 @@ pub const HELLO_DEADLINE_MS: u64 = 10_000;
 /// How often the side that dialled says hello again: a tip that moved without being announced shows
 /// after this long.
 pub const HELLO_EVERY_MS: u64 = 30_000;
+/// How often a peer that brings blocks only says hello: there is no gossip with it, so that new
+/// blocks show only so.
+pub const BLOCK_ONLY_HELLO_EVERY_MS: u64 = 5_000;
 /// How often one peer is asked what waits there: what gossip lost is found again.
 pub const PENDING_EVERY_MS: u64 = 60_000;
 /// So many requests in a row without an answer in time, and the peer is hung up on.
@@ -22,6 +25,18 @@ pub const MAX_TIMEOUTS: u8 = 4;
 pub const BACKOFF_MS: u64 = 2_000;
 /// The longest that a peer is left in peace.
 pub const BACKOFF_MAX_MS: u64 = 60_000;
+
+/// A peer that we dialled and that advertises less work than we had this long ago is hung up on, as
+/// in Bitcoin Core: it takes the place of one that could show more.
+pub const CHAIN_SYNC_MS: u64 = 20 * 60_000;
+/// The most peers that are kept all the same, since they have had as much work as we at some time:
+/// when the network splits over a rule, they keep us in touch with the other part.
+pub const CHAIN_SYNC_PROTECTED: usize = 4;
+/// If the tip has not moved for so long, one peer more is dialled: those that we have may keep
+/// blocks from us.
+pub const STALE_TIP_MS: u64 = 30 * 60_000;
+/// How often that is done at most.
+pub const STALE_TIP_EVERY_MS: u64 = 10 * 60_000;
 
 /// How many peers may be asked for headers of chains of which nothing is known yet, at a time: one
 /// would do if it were honest.
@@ -123,13 +138,17 @@ pub const REFUSED_IDS: usize = 16 * 1024;
 /// How many ids of blocks and operations that break a rule are remembered.
 pub const FAILED_IDS: usize = 4 * 1024;
 
+/// Samples of chains that are walked along and being checked; whoever has more to show waits.
+pub const SAMPLES_UNDER_WAY: usize = 64;
 /// The most jobs that are given away at a time: what a queue of them must hold.
 pub const JOBS: usize = CANDIDATES * BATCHES * MAX_HEADERS.div_ceil(HEADERS_A_JOB)
     + BLOCK_JOBS
     + 2 * PENDING_BLOCKS
     + OPERATIONS
     // A header of a later branch.
-    + 1;
+    + 1
+    // Samples of chains that are walked along.
+    + SAMPLES_UNDER_WAY;
 
 /// A peer at this score is banned.
 pub const BANNED_AT: i64 = -100;

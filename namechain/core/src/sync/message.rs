@@ -13,6 +13,8 @@ use crate::{
 
 /// The version of this protocol.
 pub const PROTOCOL_VERSION: u16 = 1;
+/// The least version that is spoken with.
+pub const MIN_PROTOCOL_VERSION: u16 = 1;
 /// The most ids in a locator.
 pub const MAX_LOCATOR: usize = 64;
 /// The most headers in an answer.

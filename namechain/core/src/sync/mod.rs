@@ -23,6 +23,7 @@ mod event;
 mod headers;
 mod job;
 mod jobs;
+mod lagging;
 pub mod limits;
 pub mod message;
 mod operations;

@@ -197,10 +197,9 @@ impl OperationRelay {
         let every = PENDING_EVERY_MS * ctx.peers.len().max(1) as u64;
         let mut due: Vec<(u64, Peer)> = Vec::new();
         for (peer, state) in &self.peers {
-            let ready = ctx
-                .peers
-                .get(*peer)
-                .is_some_and(|shared| shared.has_greeted() && !shared.is_backing_off(ctx.now));
+            let ready = ctx.peers.get(*peer).is_some_and(|shared| {
+                shared.has_greeted() && !shared.is_block_only() && !shared.is_backing_off(ctx.now)
+            });
             if ready && !state.fetch.is_active() && ctx.now >= state.next_pending {
                 due.push((state.next_pending, *peer));
             }

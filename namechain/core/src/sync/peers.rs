@@ -24,6 +24,11 @@ pub(super) struct AdvertisedTip {
 pub(super) struct PeerState {
     ip: Option<IpAddr>,
     outbound: bool,
+    block_only: bool,
+    /// Whether it is kept though its chain falls behind.
+    protected: bool,
+    /// Since when it advertises less work than we had then, and how much that was.
+    behind: Option<(u64, u128)>,
     connected_at: u64,
     agent: String,
     clock_ahead: i64,
@@ -41,10 +46,13 @@ pub(super) struct PeerState {
 }
 
 impl PeerState {
-    pub fn new(ip: Option<IpAddr>, outbound: bool, now: u64) -> Self {
+    pub fn new(ip: Option<IpAddr>, outbound: bool, block_only: bool, now: u64) -> Self {
         PeerState {
             ip,
             outbound,
+            block_only,
+            protected: false,
+            behind: None,
             connected_at: now,
             agent: String::new(),
             clock_ahead: 0,
@@ -66,6 +74,11 @@ impl PeerState {
 
     pub fn is_outbound(&self) -> bool {
         self.outbound
+    }
+
+    /// Whether the connection carries blocks only.
+    pub fn is_block_only(&self) -> bool {
+        self.block_only
     }
 
     pub fn connected_at(&self) -> u64 {
@@ -119,6 +132,29 @@ impl PeerState {
     /// The chain work that it advertises.
     pub fn advertised_work(&self) -> Option<u128> {
         self.advertised_tip.map(|tip| tip.work)
+    }
+
+    /// Whether it is kept though its chain falls behind.
+    pub fn is_protected(&self) -> bool {
+        self.protected
+    }
+
+    pub fn protect(&mut self) {
+        self.protected = true;
+    }
+
+    /// It advertises as much work as we have.
+    pub fn record_in_sync(&mut self) {
+        self.behind = None;
+    }
+
+    /// It advertises less work than `work`, which is ours. For how long it has advertised less than
+    /// we had at the beginning of that time.
+    pub fn behind_for(&mut self, work: u128, now: u64) -> u64 {
+        let advertised = self.advertised_work().unwrap_or(0);
+        let still = self.behind.filter(|(_, then)| advertised < *then);
+        let (since, _) = *self.behind.insert(still.unwrap_or((now, work)));
+        now.saturating_sub(since)
     }
 
     /// It was seen to have this tip: it advertises at least that.
@@ -244,14 +280,14 @@ mod tests {
 
     #[test]
     fn penalties_add_up_and_are_forgiven() {
-        let mut peer = PeerState::new(None, false, 0);
+        let mut peer = PeerState::new(None, false, false, 0);
         assert!(!peer.record_misbehavior(Misbehavior::Lied, 0));
         assert_eq!(peer.score(FORGIVEN_EVERY_MS * 20), -30);
         assert_eq!(peer.score(FORGIVEN_EVERY_MS * 2_000), 0, "it never rises above zero");
         assert!(!peer.record_misbehavior(Misbehavior::Lied, FORGIVEN_EVERY_MS * 20));
         assert!(peer.record_misbehavior(Misbehavior::Flood, FORGIVEN_EVERY_MS * 20));
         assert!(
-            PeerState::new(None, false, 0).record_misbehavior(Misbehavior::BrokenRule, 0),
+            PeerState::new(None, false, false, 0).record_misbehavior(Misbehavior::BrokenRule, 0),
             "one broken rule is enough"
         );
     }

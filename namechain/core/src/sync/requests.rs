@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     event::{Peer, RequestId},
+    headers::Walk,
     limits::REQUEST_DEADLINE_MS,
 };
 use crate::{chain::Ancestry, types::Hash};
@@ -25,6 +26,8 @@ pub(super) struct HeaderRequest {
     pub full: bool,
     /// Where the answer before ended, if that is neither on our chain nor a candidate's end.
     pub from: Option<Box<Ancestry>>,
+    /// How far the peer's chain was walked along.
+    pub walk: Option<Box<Walk>>,
 }
 
 /// What a request asks for.

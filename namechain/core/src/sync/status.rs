@@ -27,6 +27,8 @@ pub struct SyncConfig {
     pub alone_is_synced: bool,
     /// Whether this node was synced once, in an earlier run.
     pub ever_synced: bool,
+    /// What peers can't know: which of their headers are checked first follows from it.
+    pub secret: u64,
 }
 
 /// A peer, for people.

@@ -33,6 +33,8 @@ pub struct Bench {
     pub banned: Vec<(Peer, Misbehavior)>,
     pub hung_up: Vec<(Peer, &'static str)>,
     pub parked_tip: Vec<Hash>,
+    /// How often one peer more was to be dialled.
+    pub extra_dials: u32,
     /// How often a block was given to the checks.
     pub checked: BTreeMap<Hash, u32>,
     gossips: u64,
@@ -45,6 +47,7 @@ impl Bench {
             agent: "bench".into(),
             alone_is_synced: false,
             ever_synced: false,
+            secret: 1,
         };
         Bench {
             miner: Miner::new(),
@@ -60,6 +63,7 @@ impl Bench {
             banned: Vec::new(),
             hung_up: Vec::new(),
             parked_tip: Vec::new(),
+            extra_dials: 0,
             checked: BTreeMap::new(),
             gossips: 0,
         }
@@ -110,6 +114,7 @@ impl Bench {
                         .handle(&self.miner.chain, &self.mempool, event, self.now, unix)
                         .unwrap();
                 }
+                Action::DialExtraPeer => self.extra_dials += 1,
                 Action::Disconnect { peer, why } => self.hung_up.push((peer, why)),
                 Action::Ban { peer, misbehavior, .. } => self.banned.push((peer, misbehavior)),
                 Action::ParkChain { tip, .. } => self.parked_tip.push(tip),
@@ -149,7 +154,7 @@ impl Bench {
 
     pub fn greeted(&mut self, number: u64, hello: Hello) -> Peer {
         let peer = Peer(number);
-        self.event(Event::PeerConnected { peer, ip: None, outbound: false });
+        self.event(Event::PeerConnected { peer, ip: None, outbound: false, block_only: false });
         self.event(Event::HelloReceived { peer, hello });
         peer
     }

@@ -255,7 +255,7 @@ fn silent_announcers_hold_nothing_up() {
     let commit = other.commit(&name("alice-example"), &key(1));
     let silent: Vec<Peer> = (1..=7).map(|number| bench.peer(number, &Miner::new())).collect();
     let honest = Peer(8);
-    bench.event(Event::PeerConnected { peer: honest, ip: None, outbound: true });
+    bench.event(Event::PeerConnected { peer: honest, ip: None, outbound: true, block_only: false });
     let hello = crate::bench::hello(&Miner::new());
     bench.event(Event::HelloReceived { peer: honest, hello });
     bench.asked.clear();

@@ -1,6 +1,7 @@
 //! Headers: lies, floods, chains without work and of little work.
 
 use namechain_core::{
+    consensus::header::genesis,
     sync::{
         Misbehavior, Peer, RequestId, SyncReason, limits,
         message::{Hello, MAX_HEADERS, MAX_LOCATOR, Request, Response},
@@ -254,9 +255,15 @@ fn a_chain_as_long_as_an_answer_is_followed_to_its_end() {
 
 /// A chain that is longer than times may run ahead of the clock, but for one that is later.
 fn long_chain_of(blocks: u32, later: u64) -> Miner {
+    long_chain_with(blocks, later, 0)
+}
+
+/// Another one from its first block on, by its nonces.
+fn long_chain_with(blocks: u32, later: u64, salt: u8) -> Miner {
     let mut chain = Miner::new();
     for _ in 0..blocks {
         let mut block = chain.chain.assemble_block(std::iter::empty(), NOW).unwrap();
+        block.header.nonce = u64::from(salt) << 32;
         block.header = worked(&mut chain, block.header, true);
         chain.chain.accept(&block, NOW + later, true).unwrap();
     }
@@ -313,4 +320,87 @@ fn a_slow_peer_does_not_capture_a_fresh_node() {
     );
     assert!(bench.parked_tip.is_empty());
     assert!(honest.iter().all(|peer| bench.score(*peer) == Some(0)));
+}
+
+/// What a bench has had checked of headers.
+fn checked_headers(bench: &Bench) -> usize {
+    let of = |job: &namechain_core::sync::Job| match job {
+        namechain_core::sync::Job::Headers(headers) => headers.len(),
+        _ => 0,
+    };
+    bench.jobs.iter().map(|(_, job)| of(job)).sum()
+}
+
+/// Answers for headers until there are no more requests. `known` is the chain whose ids are looked
+/// for in the locator; what `shows` gives, by how many answers there were and how many headers of
+/// `known` the asker has, is cut to an answer's length. Gives how many headers were checked.
+fn show(
+    bench: &mut Bench,
+    peer: Peer,
+    shows: impl Fn(usize, usize) -> Vec<Header>,
+    known: &[Header],
+    base: Hash,
+) -> usize {
+    let (mut checked, mut answers) = (0, 0);
+    while let Some((id, request)) = bench.request(peer) {
+        let answer = match request {
+            Request::Headers { locator } => {
+                let after = |wanted: &Hash| {
+                    let at = known.iter().position(|header| header.id(NETWORK) == *wanted);
+                    at.map(|at| at + 1).or((*wanted == base).then_some(0))
+                };
+                let from = locator.iter().find_map(after).unwrap_or(0);
+                let mut headers = shows(answers, from);
+                headers.truncate(MAX_HEADERS);
+                answers += 1;
+                Response::Headers(headers)
+            }
+            Request::Pending => Response::Pending(Vec::new()),
+            _ => Response::Busy,
+        };
+        bench.answer(peer, id, answer);
+        checked += checked_headers(bench);
+        bench.check_all();
+    }
+    checked
+}
+
+/// A long chain that may be poor is walked along before its headers are checked.
+///
+/// One of little work, by a peer that claims more, costs a few checks. A peer that shows another
+/// chain than the one that it has claimed the sum of has lied, and costs no more. One that sums
+/// more in the end is shown twice, checked and followed.
+#[test]
+fn a_long_chain_is_walked_along_before_it_is_checked() {
+    let (mut bench, later) = (Bench::new(), 1_000);
+    let (most, base) = (MAX_HEADERS as u32, genesis(NETWORK).header.id(NETWORK));
+    bench.skew = later;
+    bench.miner = long_chain_of(most + 200, later);
+    let poor = long_chain_with(most + 100, later, 1);
+    let better = long_chain_with(most + 300, later, 2);
+    let (cheap, good) = (headers(&poor, 0), headers(&better, 0));
+
+    let claim = Hello { work: u128::MAX / 2, tip: Hash([8; 32]), ..hello(&poor) };
+    let peer = bench.greeted(1, claim);
+    let checked = show(&mut bench, peer, |_, from| cheap[from..].to_vec(), &cheap, base);
+    assert!((2..=8).contains(&checked), "{checked} of {}", cheap.len());
+    assert_eq!(bench.score(peer), Some(-50), "it had claimed more");
+
+    let peer = bench.peer(2, &better);
+    let shows = |answers: usize, from: usize| match (answers, from) {
+        (0, _) => good.clone(),
+        (_, 0) => cheap.clone(),
+        (_, from) => good[from..].to_vec(),
+    };
+    let checked = show(&mut bench, peer, shows, &good, base);
+    assert!(checked <= 8, "{checked}");
+    assert_eq!((bench.score(peer), bench.sync.usage().candidates), (Some(-50), 0));
+
+    let peer = bench.peer(3, &better);
+    for _ in 0..20 {
+        bench.serve(peer, &better);
+        bench.tick();
+    }
+    assert_eq!(bench.miner.chain.tip_id(), better.chain.tip_id());
+    assert_eq!(bench.score(peer), Some(0));
 }

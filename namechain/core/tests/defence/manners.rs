@@ -28,11 +28,34 @@ fn another_network_is_banned_at_its_hello() {
     assert!(bench.sync.peers().is_empty());
 }
 
+/// A peer may speak a later version than we do, for it has to understand ours. One that speaks an
+/// older one than we understand is of no use, which is nobody's fault.
+#[test]
+fn a_peer_of_too_old_a_version_is_disconnected() {
+    let mut bench = Bench::new();
+    let of = |version| namechain_core::sync::message::Hello { version, ..hello(&Miner::new()) };
+    let old = bench.greeted(1, of(0));
+    let later = bench.greeted(2, of(u16::MAX));
+    assert_eq!(bench.hung_up, [(old, "its version of the protocol is too old")]);
+    assert!(bench.banned.is_empty());
+    assert_eq!(bench.sync.peers().iter().map(|status| status.peer).collect::<Vec<_>>(), [later]);
+}
+
 #[test]
 fn who_says_no_hello_is_hung_up_on() {
     let mut bench = Bench::new();
-    bench.event(Event::PeerConnected { peer: Peer(1), ip: None, outbound: false });
-    bench.event(Event::PeerConnected { peer: Peer(2), ip: None, outbound: true });
+    bench.event(Event::PeerConnected {
+        peer: Peer(1),
+        ip: None,
+        outbound: false,
+        block_only: false,
+    });
+    bench.event(Event::PeerConnected {
+        peer: Peer(2),
+        ip: None,
+        outbound: true,
+        block_only: false,
+    });
     assert!(
         matches!(bench.request(Peer(2)), Some((_, Request::Hello(_)))),
         "the dialler speaks first"
@@ -138,7 +161,7 @@ fn clocks_that_are_far_off_are_only_a_warning() {
     let mut bench = Bench::new();
     for number in 1..=3 {
         let peer = Peer(number);
-        bench.event(Event::PeerConnected { peer, ip: None, outbound: true });
+        bench.event(Event::PeerConnected { peer, ip: None, outbound: true, block_only: false });
         let (id, _) = bench.request(peer).unwrap();
         let hello =
             namechain_core::sync::message::Hello { time: NOW + 4_000, ..hello(&Miner::new()) };
@@ -191,4 +214,115 @@ fn synced_and_why() {
     bench.answer(peer, id, Response::Headers(crate::bench::headers(&chain, 20)));
     bench.check_all();
     assert!(!standing(&bench).synced, "work that was checked is something");
+}
+
+/// A peer for blocks only shows new blocks by its hello, so it is asked for it often. It is asked
+/// for nothing else that the others are asked for.
+#[test]
+fn a_peer_for_blocks_only_says_hello_often_and_is_not_asked_for_operations() {
+    let mut bench = Bench::new();
+    let chain = Miner::new();
+    let peers = [(Peer(1), true), (Peer(2), false)];
+    for (peer, block_only) in peers {
+        bench.event(Event::PeerConnected { peer, ip: None, outbound: true, block_only });
+    }
+    let (mut hellos, mut mempools) = ([0; 2], [0; 2]);
+    for _ in 0..120 {
+        for (at, (peer, _)) in peers.into_iter().enumerate() {
+            while let Some((id, request)) = bench.request(peer) {
+                match request {
+                    Request::Hello(_) => {
+                        hellos[at] += 1;
+                        bench.answer(peer, id, Response::Hello(hello(&chain)));
+                    }
+                    Request::Pending => {
+                        mempools[at] += 1;
+                        bench.answer(peer, id, Response::Pending(Vec::new()));
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        bench.tick();
+    }
+    assert_eq!(hellos, [24, 4]);
+    assert_eq!(mempools[0], 0);
+    assert!(mempools[1] > 0);
+}
+
+/// Lets time pass, in steps of ten seconds; the peers say hello and nothing else.
+fn minutes_of_hellos(bench: &mut Bench, minutes: u64, chains: &[(Peer, &Miner)]) {
+    for _ in 0..minutes * 6 {
+        for (peer, chain) in chains {
+            while let Some((id, request)) = bench.request(*peer) {
+                match request {
+                    Request::Hello(_) => bench.answer(*peer, id, Response::Hello(hello(chain))),
+                    Request::Pending => bench.answer(*peer, id, Response::Pending(Vec::new())),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        bench.now += 9_000;
+        bench.tick();
+    }
+}
+
+/// Peers that we dialled, say hello, and stay behind give their place to others after 20 minutes.
+/// Those that were with us once are kept, four of them, and so is whoever dialled us.
+#[test]
+fn a_peer_that_stays_behind_is_hung_up_on() {
+    let mut bench = Bench::new();
+    let old = Miner::new();
+    let mut behind: Vec<(Peer, &Miner)> = (1..=6).map(|number| (Peer(number), &old)).collect();
+    for (peer, _) in &behind[..5] {
+        let ip = None;
+        bench.event(Event::PeerConnected { peer: *peer, ip, outbound: true, block_only: false });
+    }
+    minutes_of_hellos(&mut bench, 1, &behind);
+    bench.miner.mine(&[]);
+    let late = behind[5].0;
+    bench.event(Event::PeerConnected { peer: late, ip: None, outbound: true, block_only: true });
+    let dialled_us = bench.peer(7, &old);
+    behind.push((dialled_us, &old));
+    minutes_of_hellos(&mut bench, 18, &behind);
+    assert!(bench.hung_up.is_empty());
+    minutes_of_hellos(&mut bench, 4, &behind);
+    let gone: Vec<Peer> = bench.hung_up.iter().map(|(peer, _)| *peer).collect();
+    assert_eq!(gone.len(), 2, "{gone:?}");
+    assert!(gone.contains(&late) && !gone.contains(&dialled_us));
+    assert!(bench.banned.is_empty());
+}
+
+/// Whoever catches up is not behind, however long it takes.
+#[test]
+fn a_peer_that_catches_up_is_kept() {
+    let mut bench = Bench::new();
+    let mut other = Miner::new();
+    let peer = Peer(1);
+    (0..3).for_each(|_| _ = bench.miner.mine(&[]));
+    bench.event(Event::PeerConnected { peer, ip: None, outbound: true, block_only: false });
+    for _ in 0..4 {
+        minutes_of_hellos(&mut bench, 15, &[(peer, &other)]);
+        other = Miner::new();
+        let height = bench.miner.chain.tip_header().height;
+        (0..height).for_each(|_| _ = other.mine(&[]));
+        bench.miner.mine(&[]);
+    }
+    assert!(bench.hung_up.is_empty());
+}
+
+/// While the tip does not move, one peer more is dialled every ten minutes, from the 30th on.
+#[test]
+fn a_tip_that_does_not_move_has_one_peer_more_dialled() {
+    let mut bench = Bench::new();
+    let chain = Miner::new();
+    let peer = Peer(1);
+    bench.event(Event::PeerConnected { peer, ip: None, outbound: true, block_only: false });
+    minutes_of_hellos(&mut bench, 29, &[(peer, &chain)]);
+    assert_eq!(bench.extra_dials, 0);
+    minutes_of_hellos(&mut bench, 22, &[(peer, &chain)]);
+    assert_eq!(bench.extra_dials, 3);
+    bench.miner.mine(&[]);
+    minutes_of_hellos(&mut bench, 29, &[(peer, &chain)]);
+    assert_eq!(bench.extra_dials, 3);
 }

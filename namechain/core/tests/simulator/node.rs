@@ -68,6 +68,7 @@ impl Node {
             agent: "simulator".into(),
             alone_is_synced: false,
             ever_synced: false,
+            secret: 1,
         };
         let identity = Identity::new(NETWORK, "simulator");
         let (bad_blocks, sync) = (BTreeMap::new(), Sync::new(config));

@@ -287,8 +287,14 @@ impl World {
         self.next_peer += 2;
         let peers = [Peer(self.next_peer), Peer(self.next_peer + 1)];
         self.links.insert(self.next_link, Link { ends: [from, to], peers });
-        self.event(from, Event::PeerConnected { peer: peers[0], ip: None, outbound: true });
-        self.event(to, Event::PeerConnected { peer: peers[1], ip: None, outbound: false });
+        self.event(
+            from,
+            Event::PeerConnected { peer: peers[0], ip: None, outbound: true, block_only: false },
+        );
+        self.event(
+            to,
+            Event::PeerConnected { peer: peers[1], ip: None, outbound: false, block_only: false },
+        );
     }
 
     /// Ends a link. Those who did not end it hear of it a little later.
@@ -367,6 +373,8 @@ impl World {
                     }
                     self.at(after, Happening::Job { node, life, id, job: Box::new(job) });
                 }
+                // Who is connected with whom is the plan's.
+                Action::DialExtraPeer => {}
                 Action::Disconnect { peer, .. } => {
                     if let Some((link, _)) = self.link_of(node, peer) {
                         self.close(link, Some(node));

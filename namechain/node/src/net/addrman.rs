@@ -4,8 +4,10 @@
 //! Two tables, as in Bitcoin's address manager. *New* holds what we were told, *tried* those with
 //! whom we have spoken. Where an address may stand follows from a secret key, its group (/16 or
 //! /32) and, in *new*, the group of whoever told us: nobody can fill more than a small part of
-//! either table, however many addresses he has.
+//! either table, however many addresses he has. Nobody is pushed out of *tried* before it has been
+//! dialled and has not answered ([`collisions`]).
 
+mod collisions;
 mod file;
 
 use std::{collections::HashMap, net::IpAddr};
@@ -22,14 +24,14 @@ use super::{
 const NEW_BUCKETS: usize = 128;
 const NEW_PLACES: usize = 16;
 /// The buckets of *new* that one teller can reach.
-const NEW_BUCKETS_PER_SOURCE: u64 = 8;
+const NEW_BUCKETS_PER_TELLER: u64 = 8;
 /// Buckets of *tried*, and the places in each.
 const TRIED_BUCKETS: usize = 64;
 const TRIED_PLACES: usize = 8;
 /// The buckets of *tried* that one group can reach.
 const TRIED_BUCKETS_PER_GROUP: u64 = 4;
-/// Peers that are dialled first after a restart.
-pub(super) const ANCHORS: usize = 4;
+/// Peers that are dialled first after a restart, for blocks only.
+pub(super) const ANCHORS: usize = 2;
 /// An address in *new* that failed this often is dropped.
 const NEW_FAILURES: u8 = 3;
 /// An address in *tried* that failed this often is dropped once it has not answered for
@@ -43,22 +45,14 @@ const NEW_AGE: u64 = 30 * 24 * 3600;
 const RETRY_FIRST: u64 = 60;
 const RETRY_MOST: u64 = 12 * 3600;
 
-/// Who told us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Source {
-    /// A peer in this group.
-    Peer(Group),
-    /// Somebody whom Kademlia asked: it does not say who. All of them are one teller.
-    Asked,
-}
-
 /// An address with the identity that must answer there.
 pub(super) type Entry = (PeerId, Address);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     entry: Entry,
-    source: Source,
+    /// The group of the peer that told us.
+    teller: Group,
     /// When it was last told of, in seconds of Unix time.
     heard: u64,
     /// When it was last dialled; 0: never.
@@ -82,6 +76,8 @@ pub(super) struct AddrMan {
     tried: Vec<Option<Known>>,
     places: HashMap<Entry, Place>,
     anchors: Vec<Entry>,
+    /// Those that have answered and whose place in *tried* is taken.
+    collisions: Vec<Entry>,
 }
 
 impl AddrMan {
@@ -100,6 +96,7 @@ impl AddrMan {
             tried: vec![None; TRIED_BUCKETS * TRIED_PLACES],
             places: HashMap::new(),
             anchors: Vec::new(),
+            collisions: Vec::new(),
         }
     }
 
@@ -113,10 +110,10 @@ impl AddrMan {
         u64::from_be_bytes(hasher.finalize().into())
     }
 
-    fn place_in_new(&self, entry: &Entry, source: Source) -> usize {
-        let (group, source) = (group_bytes(&entry.1.group()), source_bytes(source));
-        let within = self.hash(&[b"n", &group, &source]) % NEW_BUCKETS_PER_SOURCE;
-        let bucket = self.hash(&[b"N", &source, &within.to_be_bytes()]) as usize % NEW_BUCKETS;
+    fn place_in_new(&self, entry: &Entry, teller: Group) -> usize {
+        let (group, teller) = (group_bytes(&entry.1.group()), group_bytes(&teller));
+        let within = self.hash(&[b"n", &group, &teller]) % NEW_BUCKETS_PER_TELLER;
+        let bucket = self.hash(&[b"N", &teller, &within.to_be_bytes()]) as usize % NEW_BUCKETS;
         bucket * NEW_PLACES + self.hash(&[b"p", &entry_bytes(entry)]) as usize % NEW_PLACES
     }
 
@@ -146,18 +143,18 @@ impl AddrMan {
         }
     }
 
-    /// Takes up what we were told, if there is a place for it. `now` in seconds of Unix time,
-    /// everywhere here.
-    pub fn add(&mut self, entry: Entry, source: Source, now: u64) {
+    /// Takes up what a peer in the group `teller` told us, if there is a place for it. `now` in
+    /// seconds of Unix time, everywhere here.
+    pub fn add(&mut self, entry: Entry, teller: Group, now: u64) {
         if let Some((known, _)) = self.at(&entry) {
             known.heard = now;
             return;
         }
-        self.put_new(Known { entry, source, heard: now, tried: 0, answered: 0, failures: 0 }, now);
+        self.put_new(Known { entry, teller, heard: now, tried: 0, answered: 0, failures: 0 }, now);
     }
 
     fn put_new(&mut self, known: Known, now: u64) {
-        let at = self.place_in_new(&known.entry, known.source);
+        let at = self.place_in_new(&known.entry, known.teller);
         // Whoever stands there keeps his place while he is of use: a flood of addresses pushes
         // nobody out.
         let stays = self.new[at].as_ref().is_some_and(|old| {
@@ -170,34 +167,41 @@ impl AddrMan {
         }
     }
 
-    /// It answered, and is on our network: it goes to *tried*. The one that stands in its place
-    /// there stays if it has answered within a day; otherwise it goes back to *new*.
-    pub fn good(&mut self, entry: Entry, source: Source, now: u64) {
+    /// It answered, and is on our network: it goes to *tried*. If its place there is taken, that
+    /// one is dialled first: see [`collisions`].
+    pub fn good(&mut self, entry: Entry, teller: Group, now: u64) {
         if let Some((known, Place::Tried(_))) = self.at(&entry) {
             (known.answered, known.tried, known.failures) = (now, now, 0);
             return;
         }
-        let at = self.place_in_tried(&entry);
-        let stays = self.tried[at]
-            .as_ref()
-            .is_some_and(|old| old.answered + 24 * 3600 > now && old.failures == 0);
-        if stays {
-            self.add(entry, source, now);
-            if let Some((known, _)) = self.at(&entry) {
-                (known.answered, known.tried, known.failures) = (now, now, 0);
-            }
-            return;
+        self.add(entry, teller, now);
+        if let Some((known, _)) = self.at(&entry) {
+            (known.answered, known.tried, known.failures) = (now, now, 0);
         }
-        if let Some(place) = self.places.get(&entry).copied() {
+        if self.tried[self.place_in_tried(&entry)].is_some() {
+            return self.note_collision(entry);
+        }
+        let known = Known { entry, teller, heard: now, tried: now, answered: now, failures: 0 };
+        self.put_tried(known, now);
+    }
+
+    /// Puts one into *tried*; whoever stands in its place goes back to *new*.
+    fn put_tried(&mut self, known: Known, now: u64) {
+        if let Some(place) = self.places.get(&known.entry).copied() {
             self.clear(place);
         }
-        let old = self.tried[at].take();
-        self.tried[at] =
-            Some(Known { entry, source, heard: now, tried: now, answered: now, failures: 0 });
-        self.places.insert(entry, Place::Tried(at));
-        if let Some(old) = old {
+        let at = self.place_in_tried(&known.entry);
+        self.places.insert(known.entry, Place::Tried(at));
+        if let Some(old) = self.tried[at].replace(known) {
             self.places.remove(&old.entry);
             self.put_new(old, now);
+        }
+    }
+
+    /// It is connected still: that is as good as an answer.
+    pub fn record_connected(&mut self, entry: &Entry, now: u64) {
+        if let Some((known, Place::Tried(_))) = self.at(entry) {
+            (known.answered, known.failures) = (now, 0);
         }
     }
 
@@ -221,6 +225,7 @@ impl AddrMan {
             self.places.iter().filter(|((id, _), _)| id == peer).map(|(_, place)| *place).collect();
         places.into_iter().for_each(|place| self.clear(place));
         self.anchors.retain(|(id, _)| id != peer);
+        self.collisions.retain(|(id, _)| id != peer);
     }
 
     /// Somebody to dial now, of those that `wanted` lets through: from either table with the same
@@ -244,12 +249,21 @@ impl AddrMan {
         Some(from[random.below(from.len())].entry)
     }
 
+    /// Somebody of *new*, to see whether he is there.
+    pub fn pick_new(
+        &self,
+        random: &mut Random,
+        now: u64,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Option<Entry> {
+        let ready = |known: &&Known| due(known) <= now && wanted(&known.entry);
+        let new: Vec<&Known> = self.new.iter().flatten().filter(ready).collect();
+        (!new.is_empty()).then(|| new[random.below(new.len())].entry)
+    }
+
     /// Those to dial first after a restart: with whom we are connected now.
-    pub fn set_anchors(&mut self, anchors: Vec<Entry>) -> bool {
-        let anchors: Vec<Entry> = anchors.into_iter().take(ANCHORS).collect();
-        let changed = anchors != self.anchors;
-        self.anchors = anchors;
-        changed
+    pub fn set_anchors(&mut self, anchors: Vec<Entry>) {
+        self.anchors = anchors.into_iter().take(ANCHORS).collect();
     }
 
     /// Those that the file names.
@@ -280,13 +294,6 @@ fn group_bytes(group: &Group) -> Vec<u8> {
         Group::V6(bytes) => bytes.to_vec(),
         Group::Private(ip) => ip.to_string().into_bytes(),
         Group::Loopback(port) => [&b"lo"[..], &port.to_be_bytes()].concat(),
-    }
-}
-
-fn source_bytes(source: Source) -> Vec<u8> {
-    match source {
-        Source::Peer(group) => group_bytes(&group),
-        Source::Asked => b"asked".to_vec(),
     }
 }
 

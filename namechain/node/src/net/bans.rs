@@ -32,6 +32,18 @@ impl Bans {
         self.peers.retain(|_, until| *until > now);
     }
 
+    /// All of them, with the time that is left.
+    pub fn iter(&self, now: Duration) -> impl Iterator<Item = (PeerId, Duration)> {
+        self.peers.iter().map(move |(peer, until)| (*peer, until.saturating_sub(now)))
+    }
+
+    /// Forgives one, or all. Gives how many there were.
+    pub fn forgive(&mut self, peer: Option<&PeerId>) -> usize {
+        let before = self.peers.len();
+        self.peers.retain(|banned, _| peer.is_some_and(|peer| peer != banned));
+        before - self.peers.len()
+    }
+
     /// Whether an identity is refused.
     pub fn has_peer(&self, peer: &PeerId) -> bool {
         self.peers.contains_key(peer)

@@ -16,6 +16,7 @@ use libp2p::{
 use tracing::warn;
 
 use super::{
+    ban_list::BanList,
     bandwidth::{Bytes, Metered},
     codec::Codec,
     config::NetConfig,
@@ -23,6 +24,7 @@ use super::{
     error::NetError,
     gossip,
     gossip::Topics,
+    gossip_links::GossipLinks,
     kad::Kademlia,
     limits,
     limits::Limits,
@@ -41,7 +43,7 @@ pub(super) struct Behaviour {
     pub identify: identify::Behaviour,
     pub kad: Kademlia,
     pub mdns: Toggle<mdns::tokio::Behaviour>,
-    pub gossip: gossip::Behaviour,
+    pub gossip: GossipLinks,
     pub requests: request_response::Behaviour<Codec>,
 }
 
@@ -60,6 +62,7 @@ pub(super) fn swarm(
     keypair: &Keypair,
     topics: &Topics,
     bytes: &Arc<Bytes>,
+    ban_list: BanList,
 ) -> Result<Swarm<Behaviour>, NetError> {
     let us = keypair.public().to_peer_id();
     let transport = transport(keypair, &config.limits, bytes)?;
@@ -68,13 +71,14 @@ pub(super) fn swarm(
         .with_idle_connection_timeout(std::time::Duration::from_secs(24 * 3600))
         .with_max_negotiating_inbound_streams(limits::STREAMS_NEGOTIATING)
         .with_per_connection_event_buffer_size(8);
-    Ok(Swarm::new(transport, behaviour(config, keypair, topics)?, us, swarm_config))
+    Ok(Swarm::new(transport, behaviour(config, keypair, topics, ban_list)?, us, swarm_config))
 }
 
 fn behaviour(
     config: &NetConfig,
     keypair: &Keypair,
     topics: &Topics,
+    ban_list: BanList,
 ) -> Result<Behaviour, NetError> {
     let (network, limits, us) = (config.network, &config.limits, keypair.public().to_peer_id());
     let identify = identify::Config::new(protocol_version(network), keypair.public())
@@ -95,14 +99,14 @@ fn behaviour(
             .ok()
     });
     Ok(Behaviour {
-        connection_limits: ConnectionLimits::new(us, limits.clone()),
+        connection_limits: ConnectionLimits::new(us, limits.clone(), ban_list),
         ping: ping::Behaviour::new(
             ping::Config::new().with_interval(limits.ping_every).with_timeout(limits.ping_within),
         ),
         identify: identify::Behaviour::new(identify),
         kad: Kademlia::new(us, network)?,
         mdns: Toggle::from(mdns),
-        gossip: gossip::behaviour(network, topics)?,
+        gossip: GossipLinks::new(gossip::behaviour(network, topics)?),
         requests: request_response::Behaviour::with_codec(
             codec,
             [(protocol, ProtocolSupport::Full)],
@@ -120,6 +124,7 @@ fn transport(
     let carriers = || -> Result<_, NetError> {
         let mut yamux = yamux::Config::default();
         yamux.set_max_num_streams(limits::STREAMS);
+        yamux.set_max_connection_receive_window(limits::YAMUX_CONNECTION_BYTES);
         let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
             .upgrade(Version::V1Lazy)
             .authenticate(noise::Config::new(keypair).map_err(setup)?)
@@ -129,6 +134,7 @@ fn transport(
         let mut quic = quic::Config::new(keypair);
         quic.handshake_timeout = limits.handshake_within;
         quic.max_concurrent_stream_limit = limits::STREAMS as u32;
+        quic.max_unvalidated_handshakes = limits::QUIC_UNVALIDATED;
         quic.max_stream_data = limits::QUIC_STREAM_BYTES;
         quic.max_connection_data = limits::QUIC_CONNECTION_BYTES;
         let quic = quic::tokio::Transport::new(quic)

@@ -18,21 +18,21 @@ pub struct NetConfig {
     pub listen: Vec<Multiaddr>,
     /// Peers to stay connected to, whatever the address book says; with or without `/p2p/ID`.
     pub peers: Vec<Multiaddr>,
-    /// Whether to look for peers on the local network.
+    /// Whether to look for peers in this machine's own subnets.
     pub mdns: bool,
     /// The bounds.
     pub limits: Limits,
 }
 
 impl NetConfig {
-    /// Listens nowhere, knows nobody, looks around on the local network.
+    /// Listens nowhere, knows nobody, looks for nobody on the local network.
     pub fn new(network: Network, data_dir: PathBuf) -> Self {
         NetConfig {
             network,
             data_dir,
             listen: Vec::new(),
             peers: Vec::new(),
-            mdns: true,
+            mdns: false,
             limits: Limits::default(),
         }
     }

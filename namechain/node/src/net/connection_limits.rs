@@ -2,10 +2,12 @@
 //! have not ordered. The first of the behaviours, so that what it refuses costs nothing further.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet, VecDeque},
     convert::Infallible,
     fmt,
     hash::RandomState,
+    net::IpAddr,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -23,16 +25,17 @@ use libp2p::{
 
 use super::{
     address::{self, Group},
+    ban_list::{Ban, BanError, BanList, BanTarget},
     bans::Bans,
     eviction::{EvictionCandidate, choose_eviction},
     limits::{self, Limits},
 };
 use namechain_core::token_bucket::TokenBucket;
 
-/// SyncReason a connection is refused.
+/// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The identity is discouraged.
+    /// The identity is discouraged, or the operator has banned it or its address.
     Banned,
     /// There are too many of others'.
     Full,
@@ -72,6 +75,7 @@ impl std::error::Error for Refusal {}
 #[derive(Clone, Copy, Debug)]
 struct Link {
     peer: PeerId,
+    ip: Option<IpAddr>,
     group: Option<Group>,
     inbound: bool,
     since: Duration,
@@ -88,6 +92,8 @@ pub(super) struct ConnectionLimits {
     limits: Limits,
     now: Duration,
     bans: Bans,
+    /// What the operator has banned.
+    ban_list: BanList,
     ordered: HashSet<ConnectionId>,
     pending: HashMap<ConnectionId, Option<Group>>,
     /// What each group has left of connections that may begin; one that is full again is not kept.
@@ -100,13 +106,14 @@ pub(super) struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Nobody is connected, nobody is banned.
-    pub fn new(us: PeerId, limits: Limits) -> Self {
+    /// Nobody is connected.
+    pub fn new(us: PeerId, limits: Limits, ban_list: BanList) -> Self {
         ConnectionLimits {
             us,
             limits,
             now: Duration::ZERO,
             bans: Bans::default(),
+            ban_list,
             ordered: HashSet::new(),
             pending: HashMap::new(),
             begin_buckets: HashMap::new(),
@@ -117,10 +124,12 @@ impl ConnectionLimits {
         }
     }
 
-    /// Tells the time. Bans that are over are forgotten.
-    pub fn tick(&mut self, now: Duration) {
+    /// Tells the time, since the start and in seconds of Unix time. Bans that are over are
+    /// forgotten.
+    pub fn tick(&mut self, now: Duration, unix: u64) {
         self.now = now;
         self.bans.tick(now);
+        self.ban_list.tick(unix);
         self.begin_buckets.retain(|_, bucket| !bucket.is_full(now));
     }
 
@@ -151,9 +160,57 @@ impl ConnectionLimits {
         }
     }
 
+    /// Of these peers, the one that has not brought a new block for the longest; of several, the one
+    /// that is connected the shortest.
+    pub fn least_useful(&self, among: &[PeerId]) -> Option<PeerId> {
+        let links = self.links.values().filter(|link| among.contains(&link.peer) && !link.closing);
+        links.min_by_key(|link| (link.last_block, Reverse(link.since))).map(|link| link.peer)
+    }
+
     /// Whether an identity is refused.
     pub fn is_banned(&self, peer: &PeerId) -> bool {
-        self.bans.has_peer(peer)
+        self.bans.has_peer(peer) || self.ban_list.has_peer(peer)
+    }
+
+    fn is_ip_banned(&self, ip: Option<IpAddr>) -> bool {
+        ip.is_some_and(|ip| self.ban_list.has_ip(ip))
+    }
+
+    /// The operator bans an identity or a subnet, until a time in seconds of Unix time, or for
+    /// good. Whoever is connected and meant is disconnected.
+    pub fn ban(&mut self, target: BanTarget, until: Option<u64>) -> Result<(), BanError> {
+        self.ban_list.add(target, until)?;
+        let is_meant = |link: &&Link| match target {
+            BanTarget::Peer(peer) => link.peer == peer,
+            BanTarget::Subnet(subnet) => link.ip.is_some_and(|ip| subnet.contains(&ip)),
+        };
+        let meant: Vec<PeerId> =
+            self.links.values().filter(is_meant).map(|link| link.peer).collect();
+        for peer in meant {
+            self.disconnect(peer, CloseConnection::All);
+        }
+        Ok(())
+    }
+
+    /// The operator lifts a ban, or all, those for misbehavior among them. Gives how many.
+    pub fn lift_bans(&mut self, target: Option<&BanTarget>) -> Result<usize, BanError> {
+        let lifted = self.ban_list.remove(target)?;
+        Ok(lifted
+            + match target {
+                None => self.bans.forgive(None),
+                Some(BanTarget::Peer(peer)) => self.bans.forgive(Some(peer)),
+                Some(BanTarget::Subnet(_)) => 0,
+            })
+    }
+
+    /// All bans: the operator's, then those for misbehavior.
+    pub fn list_bans(&self, unix: u64) -> Vec<Ban> {
+        let discouraged = self.bans.iter(self.now).map(|(peer, left)| Ban {
+            target: BanTarget::Peer(peer),
+            until: Some(unix.saturating_add(left.as_secs())),
+            by_operator: false,
+        });
+        self.ban_list.iter().chain(discouraged).collect()
     }
 
     fn disconnect(&mut self, peer: PeerId, connection: CloseConnection) {
@@ -171,8 +228,12 @@ impl ConnectionLimits {
         self.inbound().filter(|(_, link)| link.group == group).count()
     }
 
-    /// Whether a connection from a group may begin.
-    fn check_inbound(&mut self, group: Option<Group>) -> Result<(), Refusal> {
+    /// Whether a connection from an address may begin.
+    fn check_inbound(&mut self, ip: Option<IpAddr>) -> Result<(), Refusal> {
+        if self.is_ip_banned(ip) {
+            return Err(Refusal::Banned);
+        }
+        let group = ip.map(address::group);
         let own = matches!(group, Some(Group::Loopback(_)));
         if let Some(group) = group.filter(|_| !own) {
             let fresh =
@@ -188,10 +249,11 @@ impl ConnectionLimits {
     }
 
     /// Whether a peer that has proved who it is may come in, and who has to leave for it.
-    fn enter(&self, peer: PeerId, group: Option<Group>) -> Result<Option<ConnectionId>, Refusal> {
-        if self.bans.has_peer(&peer) {
+    fn enter(&self, peer: PeerId, ip: Option<IpAddr>) -> Result<Option<ConnectionId>, Refusal> {
+        if self.is_banned(&peer) || self.is_ip_banned(ip) {
             return Err(Refusal::Banned);
         }
+        let group = ip.map(address::group);
         let own = matches!(group, Some(Group::Loopback(_)));
         if self.inbound_of(group) >= self.limits.inbound_per_group && !own {
             return Err(Refusal::GroupFull);
@@ -259,9 +321,9 @@ impl NetworkBehaviour for ConnectionLimits {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let group = address::ip_of(remote).map(address::group);
-        self.check_inbound(group).map_err(denied)?;
-        self.pending.insert(connection, group);
+        let ip = address::ip_of(remote);
+        self.check_inbound(ip).map_err(denied)?;
+        self.pending.insert(connection, ip.map(address::group));
         Ok(())
     }
 
@@ -273,8 +335,7 @@ impl NetworkBehaviour for ConnectionLimits {
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.pending.remove(&connection);
-        let leaves =
-            self.enter(peer, address::ip_of(remote).map(address::group)).map_err(denied)?;
+        let leaves = self.enter(peer, address::ip_of(remote)).map_err(denied)?;
         self.replace(peer, true).map_err(denied)?;
         if let Some(id) = leaves
             && let Some(link) = self.links.get_mut(&id)
@@ -291,27 +352,26 @@ impl NetworkBehaviour for ConnectionLimits {
         &mut self,
         connection: ConnectionId,
         peer: Option<PeerId>,
-        _: &[Multiaddr],
+        addresses: &[Multiaddr],
         _: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         if !self.ordered.remove(&connection) {
             return Err(denied(Refusal::NotOrdered));
         }
-        match peer {
-            Some(peer) if self.bans.has_peer(&peer) => Err(denied(Refusal::Banned)),
-            _ => Ok(Vec::new()),
-        }
+        let banned = peer.is_some_and(|peer| self.is_banned(&peer))
+            || addresses.iter().any(|address| self.is_ip_banned(address::ip_of(address)));
+        if banned { Err(denied(Refusal::Banned)) } else { Ok(Vec::new()) }
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         _: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        address: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if self.bans.has_peer(&peer) {
+        if self.is_banned(&peer) || self.is_ip_banned(address::ip_of(address)) {
             return Err(denied(Refusal::Banned));
         }
         self.replace(peer, false).map_err(denied)?;
@@ -326,12 +386,14 @@ impl NetworkBehaviour for ConnectionLimits {
                 endpoint,
                 ..
             }) => {
-                let group = address::ip_of(endpoint.get_remote_address()).map(address::group);
+                let ip = address::ip_of(endpoint.get_remote_address());
+                let group = ip.map(address::group);
                 let (inbound, since) = (endpoint.is_listener(), self.now);
                 self.links.insert(
                     connection_id,
                     Link {
                         peer: peer_id,
+                        ip,
                         group,
                         inbound,
                         since,

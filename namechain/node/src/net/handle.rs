@@ -11,16 +11,31 @@ use std::{
 use libp2p::Multiaddr;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::bandwidth::Bytes;
+use super::{
+    ban_list::{Ban, BanError, BanTarget},
+    bandwidth::Bytes,
+};
 use namechain_core::sync::{Action, Peer};
 
 /// What the task is told.
-#[expect(clippy::large_enum_variant, reason = "all but the last are actions")]
 pub(super) enum Command {
     /// Carry an action out.
     Act(Action),
+    /// Change whom the operator has banned.
+    ChangeBans(BanChange, oneshot::Sender<Result<usize, BanError>>),
+    /// Say who is banned.
+    ListBans(oneshot::Sender<Vec<Ban>>),
     /// Shut down; the sender is dropped when it is done.
     Stop(oneshot::Sender<()>),
+}
+
+/// What the operator wants of the bans.
+#[derive(Debug)]
+pub(super) enum BanChange {
+    /// A ban, until a time in seconds of Unix time, or for good.
+    Add(BanTarget, Option<u64>),
+    /// The end of one, or of all.
+    Lift(Option<BanTarget>),
 }
 
 /// A connected peer, as the network's shell sees it.
@@ -110,6 +125,7 @@ fn is_ours(action: &Action) -> bool {
         | Action::BroadcastBlock(_)
         | Action::BroadcastOperation(_)
         | Action::Disconnect { .. }
+        | Action::DialExtraPeer
         | Action::Ban { .. } => true,
         Action::RunJob { .. }
         | Action::ConnectBlock { .. }
@@ -146,6 +162,34 @@ impl NetHandle {
         }
         let _ = self.commands.send(Command::Act(action)).await;
         None
+    }
+
+    /// All bans: the operator's, then those for misbehavior. Empty once the network has stopped.
+    /// For threads, as all that follows about bans: in an asynchronous task it panics.
+    pub fn bans(&self) -> Vec<Ban> {
+        let (reply, answer) = oneshot::channel();
+        if self.commands.blocking_send(Command::ListBans(reply)).is_err() {
+            return Vec::new();
+        }
+        answer.blocking_recv().unwrap_or_default()
+    }
+
+    /// Bans an identity or a subnet until a time in seconds of Unix time, or for good; kept over a
+    /// restart. Whoever is connected and meant is disconnected.
+    pub fn ban(&self, target: BanTarget, until: Option<u64>) -> Result<(), BanError> {
+        self.change_bans(BanChange::Add(target, until)).map(|_| ())
+    }
+
+    /// Lifts the ban of `target`, or all bans. Gives how many there were.
+    pub fn lift_bans(&self, target: Option<BanTarget>) -> Result<usize, BanError> {
+        self.change_bans(BanChange::Lift(target))
+    }
+
+    fn change_bans(&self, change: BanChange) -> Result<usize, BanError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.blocking_send(Command::ChangeBans(change, reply));
+        sent.map_err(|_| BanError::NoNetwork)?;
+        answer.blocking_recv().map_err(|_| BanError::NoNetwork)?
     }
 
     /// Our own identity, in base58.

@@ -1,9 +1,9 @@
 //! Finding more peers with Kademlia. Nothing is stored in it: only who is near whom is asked. And
-//! it never dials: whom it would dial is told, for the address book to judge, and its query goes on
-//! with those who are connected.
+//! it never dials: what a peer answers is told with who answered it, for the address book to judge,
+//! and the query goes on with those who are connected.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     num::NonZeroUsize,
     task::{Context, Poll},
     time::Duration,
@@ -12,7 +12,7 @@ use std::{
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
     core::{Endpoint, transport::PortUse},
-    kad::{self, store::MemoryStore},
+    kad::{self, KadPeer, store::MemoryStore},
     swarm::{
         ConnectionDenied, ConnectionId, DialError, FromSwarm, NetworkBehaviour, THandler,
         THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::DialFailure,
@@ -25,10 +25,20 @@ use namechain_core::{token_bucket::TokenBucket, types::Network};
 /// The most bytes of a Kademlia message: twenty peers with a few addresses each.
 const PACKET_BYTES: usize = 8 * 1024;
 
+/// Peers that are taken up of one answer: Kademlia's k.
+const PEERS_PER_ANSWER: usize = 20;
+/// Peers that were told of and wait to be taken up; what is over is passed over.
+const FOUND_WAITING: usize = 512;
+
+/// What the connections tell the behaviour.
+type FromHandler = THandlerOutEvent<kad::Behaviour<MemoryStore>>;
+
 /// Somebody of whom a connected peer knows.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Who.
+    /// Who told.
+    pub teller: PeerId,
+    /// Of whom.
     pub peer: PeerId,
     /// Where, as it was told.
     pub addresses: Vec<Multiaddr>,
@@ -39,6 +49,7 @@ pub(super) struct Kademlia {
     inner: kad::Behaviour<MemoryStore>,
     /// What each connected peer has left of messages that are looked at.
     buckets: HashMap<PeerId, TokenBucket>,
+    found: VecDeque<Found>,
     now: Duration,
 }
 
@@ -69,7 +80,7 @@ impl Kademlia {
         let mut inner =
             kad::Behaviour::with_config(us, MemoryStore::with_config(us, store), config);
         inner.set_mode(Some(kad::Mode::Server));
-        Ok(Kademlia { inner, buckets: HashMap::new(), now: Duration::ZERO })
+        Ok(Kademlia { inner, buckets: HashMap::new(), found: VecDeque::new(), now: Duration::ZERO })
     }
 
     /// Tells the time.
@@ -95,19 +106,21 @@ impl Kademlia {
         }
     }
 
-    /// Instead of a dial: the addresses, and a failure for the query to go on.
-    fn instead_of_dialling(&mut self, peer: PeerId, connection_id: ConnectionId) -> Option<Found> {
-        let told = self.inner.handle_pending_outbound_connection(
-            connection_id,
-            Some(peer),
-            &[],
-            Endpoint::Dialer,
-        );
+    /// Instead of a dial: a failure, for the query to go on.
+    fn instead_of_dialling(&mut self, peer: PeerId, connection_id: ConnectionId) {
         let error = DialError::Denied { cause: ConnectionDenied::new(Refusal::NotOrdered) };
         let failure = DialFailure { peer_id: Some(peer), error: &error, connection_id };
         self.inner.on_swarm_event(FromSwarm::DialFailure(failure));
-        let addresses = told.unwrap_or_default();
-        (!addresses.is_empty()).then_some(Found { peer, addresses })
+    }
+
+    /// A peer has answered a question of ours.
+    fn note_answer(&mut self, teller: PeerId, closer: &[KadPeer]) {
+        for known in closer.iter().take(PEERS_PER_ANSWER) {
+            if self.found.len() < FOUND_WAITING {
+                let (peer, addresses) = (known.node_id, known.multiaddrs.clone());
+                self.found.push_back(Found { teller, peer, addresses });
+            }
+        }
     }
 }
 
@@ -156,22 +169,25 @@ impl NetworkBehaviour for Kademlia {
         // One over what it may: its stream waits for an answer that never comes, and it has few
         // streams.
         if self.buckets.entry(peer).or_insert_with(fresh).take(1, self.now) {
+            if let FromHandler::FindNodeRes { closer_peers, .. } = &event {
+                self.note_answer(peer, closer_peers);
+            }
             self.inner.on_connection_handler_event(peer, connection, event);
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Found, THandlerInEvent<Self>>> {
+        if let Some(found) = self.found.pop_front() {
+            return Poll::Ready(ToSwarm::GenerateEvent(found));
+        }
         while let Poll::Ready(event) = self.inner.poll(cx) {
             match event {
                 ToSwarm::Dial { opts } => {
-                    let found = opts
-                        .get_peer_id()
-                        .and_then(|peer| self.instead_of_dialling(peer, opts.connection_id()));
-                    if let Some(found) = found {
-                        return Poll::Ready(ToSwarm::GenerateEvent(found));
+                    if let Some(peer) = opts.get_peer_id() {
+                        self.instead_of_dialling(peer, opts.connection_id());
                     }
                 }
-                // What its queries come to has been told peer by peer.
+                // What its queries come to has been told answer by answer.
                 ToSwarm::GenerateEvent(_) => {}
                 // Nothing that it is told of others is spread to the other behaviours.
                 ToSwarm::NewExternalAddrOfPeer { .. } => {}
@@ -185,5 +201,41 @@ impl NetworkBehaviour for Kademlia {
             }
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Each answer is told with the peer that gave it, and only so many of one.
+    #[test]
+    fn what_is_found_is_told_with_who_told_it() {
+        let mut kad = Kademlia::new(PeerId::random(), Network::Dev).expect("set up");
+        let query_id = kad.inner.get_closest_peers(PeerId::random());
+        let tellers = [PeerId::random(), PeerId::random()];
+        let address: Multiaddr = "/ip4/192.0.2.7/tcp/7379".parse().expect("an address");
+        for teller in tellers {
+            let known = |_| KadPeer {
+                node_id: PeerId::random(),
+                multiaddrs: vec![address.clone()],
+                connection_ty: kad::ConnectionType::NotConnected,
+            };
+            let closer_peers = (0..50).map(known).collect();
+            let answer = FromHandler::FindNodeRes { closer_peers, query_id };
+            kad.on_connection_handler_event(teller, ConnectionId::new_unchecked(1), answer);
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut found = Vec::new();
+        while let Poll::Ready(ToSwarm::GenerateEvent(one)) = kad.poll(&mut cx) {
+            found.push(one);
+        }
+        for teller in tellers {
+            let of_it = found.iter().filter(|one| one.teller == teller);
+            assert_eq!(of_it.count(), PEERS_PER_ANSWER);
+        }
+        assert!(found.iter().all(|one| one.addresses == [address.clone()]));
     }
 }

@@ -11,6 +11,26 @@ use namechain_core::{
 /// Connections that we dial and keep: enough that one honest peer among them is near certain, few
 /// enough that a public node has room for everybody's.
 pub const OUTBOUND: usize = 8;
+/// Connections that we dial beside them and that carry blocks only, as in Bitcoin Core: who watches
+/// operations does not learn of them.
+pub const BLOCK_ONLY: usize = 2;
+/// Connections that we dial to peers of our own subnet, which multicast DNS has found: anybody on
+/// the local network can announce as many as it likes.
+pub const LOCAL: usize = 2;
+/// Peers of our own subnet that are remembered.
+pub const LOCAL_KNOWN: usize = 32;
+/// How often, on average, an address is dialled only to see whether somebody answers, as in Bitcoin
+/// Core: the address book gets to know good addresses before they are needed.
+pub const FEELER_EVERY: Duration = Duration::from_secs(120);
+/// After so long with connections for blocks only, one of them is closed, to be dialled for
+/// everything.
+pub const ONLY_BLOCKS_FOR: Duration = Duration::from_secs(60);
+/// How long a connection that was dialled beside the slots has to show what it has, before the one
+/// of least use among them is closed.
+pub const EXTRA_FOR: Duration = Duration::from_secs(60);
+/// How often the address book hears which of its peers are connected, and decides about places that
+/// two want.
+pub const ADDRMAN_REFRESHED_EVERY: Duration = Duration::from_secs(60);
 /// Connections that others dial.
 pub const INBOUND: usize = 96;
 /// Connections that others dial from one group of addresses (/16 of IPv4, /32 of IPv6, one private
@@ -42,19 +62,26 @@ pub const SIMULTANEOUS: Duration = Duration::from_secs(10);
 
 /// Streams that a peer may have open on a connection: requests both ways, gossip both ways, and a
 /// few short ones.
-pub const STREAMS: usize = 64;
+pub const STREAMS: usize = 40;
+/// yamux: bytes that a peer may send on all streams of a connection before we have read them. A
+/// stream may always have 256 KiB, so that is the least that there can be.
+pub const YAMUX_CONNECTION_BYTES: usize = STREAMS * 256 * 1024;
 /// Streams on a connection whose protocol is not agreed on yet.
 pub const STREAMS_NEGOTIATING: usize = 16;
 /// Requests under way on a connection, both ways together.
-pub const REQUESTS_PER_PEER: usize = 32;
+pub const REQUESTS_PER_PEER: usize = 2 * ASKED_PER_PEER;
 /// Requests of ours that a peer has not answered yet.
-pub const ASKED_PER_PEER: usize = 20;
+pub const ASKED_PER_PEER: usize = 12;
 /// Requests of a peer that are being answered; one more is answered with `Busy`.
 pub const ANSWERED_PER_PEER: usize = 8;
 /// Requests that are being answered at once, by as many threads.
 pub const ANSWERED_AT_ONCE: usize = 4;
 /// Bytes of answers that are made and not sent yet, all peers together, in KiB.
 pub const ANSWERS_KIB: usize = 48 * 1024;
+/// QUIC: handshakes that may be under way with addresses that were not validated; further ones are
+/// answered with Retry. Fewer than may be pending from one group, whose place nobody can take by
+/// packets in its name.
+pub const QUIC_UNVALIDATED: usize = 4;
 /// QUIC: bytes that a peer may send on a stream before we have read them.
 pub const QUIC_STREAM_BYTES: u32 = 1024 * 1024;
 /// QUIC: the same, for all streams of a connection.
@@ -64,6 +91,11 @@ pub const QUIC_CONNECTION_BYTES: u32 = 2 * 1024 * 1024;
 pub const REQUEST_TOKENS_PER_SECOND: u32 = 400;
 /// What a peer that was quiet may ask for at once, in tokens.
 pub const REQUEST_TOKENS: u32 = 4_000;
+/// Bytes of answers that a peer that was quiet may have at once, in KiB.
+pub const ANSWER_KIB_AT_ONCE: u32 = 64 * 1024;
+/// The same, in a second: more than a node that catches up can check of full blocks, and a small
+/// part of what a server's line carries.
+pub const ANSWER_KIB_PER_SECOND: u32 = 4 * 1024;
 /// Requests over what a peer may ask for, each answered with `Busy`, until it is hung up on.
 pub const REQUESTS_OVER: u32 = 500;
 /// Operations that a peer may bring to everybody: so many a second. A little less than
@@ -115,6 +147,8 @@ pub const ACTIONS: usize = 256;
 pub const EVENTS: usize = 64;
 /// Identities that are refused for some time; the one whose time ends first makes room.
 pub const BANS: usize = 4_096;
+/// Identities and subnets that the operator may ban.
+pub const OPERATOR_BANS: usize = 1_024;
 
 /// Addresses that a peer may tell us of itself.
 pub const ADDRESSES_PER_PEER: usize = 4;
@@ -181,6 +215,8 @@ pub struct Limits {
     pub ping_every: Duration,
     /// [`PING_WITHIN`].
     pub ping_within: Duration,
+    /// [`FEELER_EVERY`].
+    pub feeler_every: Duration,
 }
 
 impl Default for Limits {
@@ -196,6 +232,7 @@ impl Default for Limits {
             request_within: REQUEST_WITHIN,
             ping_every: PING_EVERY,
             ping_within: PING_WITHIN,
+            feeler_every: FEELER_EVERY,
         }
     }
 }

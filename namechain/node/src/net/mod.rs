@@ -10,6 +10,7 @@
 
 mod address;
 mod addrman;
+mod ban_list;
 mod bandwidth;
 mod bans;
 mod behaviour;
@@ -22,9 +23,11 @@ mod error;
 mod eviction;
 mod files;
 mod gossip;
+mod gossip_links;
 mod handle;
 mod kad;
 pub mod limits;
+mod local_network;
 mod metrics;
 mod peers;
 mod pending;
@@ -34,6 +37,7 @@ mod service;
 
 use std::path::Path;
 
+pub use ban_list::{Ban, BanError, BanTarget, UnknownBanTarget};
 pub use config::NetConfig;
 pub use error::NetError;
 pub use handle::{NetHandle, PeerInfo, Traffic};

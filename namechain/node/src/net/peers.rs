@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
-use super::limits;
+use super::{dial::Slot, limits};
 use namechain_core::{sync::Peer, token_bucket::TokenBucket};
 
 /// A connected peer.
@@ -22,6 +22,8 @@ pub(super) struct ConnectedPeer {
     pub ip: Option<IpAddr>,
     /// Whether we dialled it.
     pub outbound: bool,
+    /// What the connection is for, if we dialled it.
+    pub slot: Option<Slot>,
     /// Since when, in seconds of Unix time.
     pub since: u64,
     /// Since when, since the start.
@@ -32,6 +34,8 @@ pub(super) struct ConnectedPeer {
     pub requests: TokenBucket,
     /// Requests over that.
     pub requests_over: u32,
+    /// The bytes of answers that it may have, in KiB.
+    pub answers: TokenBucket,
     /// The blocks that it may bring, in halves.
     pub blocks: TokenBucket,
     /// The operations that it may bring.
@@ -60,15 +64,23 @@ pub(super) struct NewConnection {
     pub connection: ConnectionId,
     pub address: Multiaddr,
     pub ip: Option<IpAddr>,
-    pub outbound: bool,
+    /// What it is for, if we dialled it.
+    pub slot: Option<Slot>,
     pub now: Duration,
     pub unix: u64,
+}
+
+impl ConnectedPeer {
+    /// Whether the connection carries blocks only.
+    pub fn is_block_only(&self) -> bool {
+        self.slot == Some(Slot::BlockOnly)
+    }
 }
 
 impl Peers {
     /// A peer is there, under a number of its own; what it replaces, if it was connected already.
     pub fn arrive(&mut self, new_connection: NewConnection) -> (Peer, Option<ConnectedPeer>) {
-        let NewConnection { id, connection, address, ip, outbound, now, unix } = new_connection;
+        let NewConnection { id, connection, address, ip, slot, now, unix } = new_connection;
         let number = Peer(self.next);
         self.next += 1;
         let connected = ConnectedPeer {
@@ -77,7 +89,8 @@ impl Peers {
             connection,
             address,
             ip,
-            outbound,
+            outbound: slot.is_some(),
+            slot,
             since: unix,
             at: now,
             greeted: false,
@@ -87,6 +100,11 @@ impl Peers {
                 now,
             ),
             requests_over: 0,
+            answers: TokenBucket::new(
+                limits::ANSWER_KIB_AT_ONCE,
+                limits::ANSWER_KIB_PER_SECOND,
+                now,
+            ),
             blocks: TokenBucket::new(
                 2 * limits::BLOCKS_AT_ONCE,
                 limits::BLOCKS_PER_TWO_SECONDS,
@@ -133,6 +151,14 @@ impl Peers {
     /// Whether it is connected.
     pub fn has(&self, id: &PeerId) -> bool {
         self.by_id.contains_key(id)
+    }
+
+    /// Those that we dialled for `slot` and that have answered, the longest connected first.
+    pub fn good_in(&self, slot: Slot) -> Vec<&ConnectedPeer> {
+        let is_good = |peer: &&ConnectedPeer| peer.greeted && peer.slot == Some(slot);
+        let mut good: Vec<&ConnectedPeer> = self.iter().filter(is_good).collect();
+        good.sort_by_key(|peer| peer.at);
+        good
     }
 
     /// All of them, in no order.

@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use libp2p::request_response::{InboundRequestId, OutboundRequestId, ResponseChannel};
+use libp2p::{
+    PeerId,
+    request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{
@@ -31,8 +34,19 @@ pub trait Serve: Send + Sync + 'static {
 /// An answer that is made and can be sent.
 pub(super) struct Answer {
     pub id: InboundRequestId,
+    pub peer: PeerId,
+    /// What was set aside for it and is not used, in KiB.
+    pub unused_kib: u32,
     pub channel: ResponseChannel<Reply>,
     pub reply: Reply,
+}
+
+/// A request of a peer that is to be answered.
+pub(super) struct Asked {
+    pub id: InboundRequestId,
+    pub peer: PeerId,
+    pub request: Request,
+    pub channel: ResponseChannel<Reply>,
 }
 
 /// A request of ours.
@@ -83,12 +97,11 @@ impl RequestTable {
     /// Has an answer made on one of a few threads, then sent.
     pub fn answer(
         &mut self,
-        id: InboundRequestId,
-        request: Request,
-        channel: ResponseChannel<Reply>,
+        asked: Asked,
         (mut room, kib): (OwnedSemaphorePermit, u32),
         answering: Arc<()>,
     ) {
+        let Asked { id, peer, request, channel } = asked;
         self.awaiting_response.insert(id);
         let (server, turns, answers) =
             (self.server.clone(), self.turns.clone(), self.answers.clone());
@@ -100,9 +113,10 @@ impl RequestTable {
             // What was set aside was for the largest.
             let unused = (kib as usize).saturating_sub(bytes.len().div_ceil(1024));
             drop(room.split(unused));
+            let unused_kib = unused as u32;
             let reply = Reply::Sent(bytes, Room { _bytes: Some(room), _peer: answering });
             // Nobody takes it once the network has stopped.
-            let _ = answers.send(Answer { id, channel, reply }).await;
+            let _ = answers.send(Answer { id, peer, unused_kib, channel, reply }).await;
         });
     }
 

@@ -21,6 +21,7 @@ use super::{
     local_ops::LocalOps,
     mining::{self, HashRate, MiningBackoff, MiningQueue},
     node_state::NodeState,
+    panic_guard::PanicGuard,
     sync_driver::SyncDriver,
 };
 use namechain_core::{
@@ -114,6 +115,7 @@ pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Th
                 config.mine_threads,
                 mining_queue.clone(),
                 commands.clone(),
+                PanicGuard::new("the miner", handle.panics()),
             )
             .map_err(NodeError::Thread)?,
         ),

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{Backend, Traffic},
-    net::NetHandle,
+    net::{Ban, BanError, BanTarget, NetHandle},
 };
 use namechain_core::{
     api_types,
@@ -48,6 +48,8 @@ pub struct NodeHandle {
     mining_queue: Arc<MiningQueue>,
     workers: Arc<Mutex<Vec<PowHasher>>>,
     bundles: Arc<Bundles>,
+    /// Which of the node's threads and tasks has ended by a panic.
+    panics: watch::Sender<Option<String>>,
 }
 
 /// SyncReason a running node has stopped working.
@@ -75,7 +77,13 @@ impl NodeHandle {
             mining_queue,
             workers: Arc::default(),
             bundles,
+            panics: watch::Sender::new(None),
         }
+    }
+
+    /// Where a panic of a thread or task is told.
+    pub(super) fn panics(&self) -> &watch::Sender<Option<String>> {
+        &self.panics
     }
 
     fn peer_counts(&self) -> api_types::PeerCounts {
@@ -116,6 +124,7 @@ impl NodeHandle {
     pub fn synced(&self) -> bool {
         // An error: the chain thread has ended, by a panic say.
         let works = self.published.has_changed().is_ok()
+            && self.panics.borrow().is_none()
             && self.net.as_ref().is_none_or(|net| net.failed().is_none());
         let now = self.published.borrow();
         works && now.failed.is_none() && now.sync_status.synced
@@ -146,6 +155,23 @@ impl NodeHandle {
         addresses.iter().map(ToString::to_string).collect()
     }
 
+    /// Who is refused: whom the operator has banned, then who misbehaved. Blocks: not to be called
+    /// by a task, nor are the next two.
+    pub fn bans(&self) -> Vec<Ban> {
+        self.net.as_ref().map(NetHandle::bans).unwrap_or_default()
+    }
+
+    /// Bans an identity or a subnet for so many seconds, or for good; kept over a restart.
+    pub fn ban(&self, target: BanTarget, seconds: Option<u64>) -> Result<(), BanError> {
+        let until = seconds.map(|seconds| clock::now().saturating_add(seconds));
+        self.net.as_ref().ok_or(BanError::NoNetwork)?.ban(target, until)
+    }
+
+    /// Lifts a ban, or all. Gives how many there were.
+    pub fn lift_bans(&self, target: Option<BanTarget>) -> Result<usize, BanError> {
+        self.net.as_ref().ok_or(BanError::NoNetwork)?.lift_bans(target)
+    }
+
     /// Waits until the node has stopped working by itself: its store failed, or one of its tasks
     /// has ended. Pending as long as all is well.
     pub async fn fatal_error(&self) -> FatalError {
@@ -164,10 +190,19 @@ impl NodeHandle {
                 None => std::future::pending().await,
             }
         };
+        let mut panics = self.panics.subscribe();
+        let panicked = async {
+            match panics.wait_for(Option::is_some).await {
+                Ok(why) => why.clone().unwrap_or_default(),
+                // It can't be: the sender is in this handle.
+                Err(_) => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             error = chain => FatalError(error),
             error = net => FatalError(error),
+            error = panicked => FatalError(error),
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{clock::Since, command::Command};
+use super::{clock::Since, command::Command, panic_guard::PanicGuard};
 use namechain_core::{
     consensus::work::PowHasher,
     miner::search_nonce,
@@ -164,8 +164,10 @@ pub(super) fn start(
     threads: usize,
     mining_queue: Arc<MiningQueue>,
     found: mpsc::Sender<Command>,
+    guard: PanicGuard,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("miner".into()).spawn(move || {
+        let _guard = guard;
         while let Some((block, stop)) = mining_queue.take() {
             if let Some(header) = mine(network, &block.header, threads, &stop, &mining_queue.hashes)
                 && found.blocking_send(Command::Mined(Box::new(Block { header, ..block }))).is_err()

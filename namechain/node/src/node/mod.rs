@@ -22,6 +22,7 @@ mod log;
 mod mining;
 mod node_state;
 mod open;
+mod panic_guard;
 mod parallel_verifier;
 mod progress;
 mod progress_line;
@@ -30,7 +31,13 @@ mod signal;
 mod sync_driver;
 mod verify_pool;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use metrics::describe_counter;
 use tokio::{
@@ -40,7 +47,7 @@ use tokio::{
 };
 use tracing::warn;
 
-pub use crate::net::Multiaddr;
+pub use crate::net::{Ban, BanError, BanTarget, Multiaddr, UnknownBanTarget};
 pub use choice::{Choice, choose};
 pub use config::{
     DEFAULT_INBOUND, MULTIADDR, MineMode, NodeConfig, P2P_PORT, P2p, PRUNE, UnknownMineMode,
@@ -53,6 +60,8 @@ pub use parallel_verifier::ParallelVerifier;
 pub use progress::Progress;
 pub use progress_line::show_progress;
 pub use signal::stop_signal;
+
+use panic_guard::PanicGuard;
 
 use crate::{
     api::{self, Extension},
@@ -120,7 +129,8 @@ impl Node {
         let parts = connect(&config, store, chain, mempool).await?;
         let (net, ticking) = (parts.driver.net(), parts.commands.clone());
         let (handle, threads) = chain_thread::start(&config, parts)?;
-        let ticker = tokio::spawn(tick(ticking));
+        let guard = PanicGuard::new("the node's clock", handle.panics());
+        let ticker = tokio::spawn(tick(ticking, guard));
         let (stop_api, stopped) = watch::channel(false);
         let api = listener.map(|listener| {
             let (mut stopped, handle) = (stopped, Arc::new(handle.clone()));
@@ -201,6 +211,8 @@ async fn connect(
         // Of a public network a node without peers knows nothing.
         alone_is_synced: network == Network::Dev && alone,
         ever_synced: sync_driver::ever_synced(data_dir),
+        // The standard library keys its hash maps from the operating system.
+        secret: RandomState::new().hash_one(0u8),
     });
     let sync_status = sync.status(&chain);
     let was_synced = sync_status.synced;
@@ -233,7 +245,7 @@ async fn connect(
 
 /// Tells the chain thread now and then that time passes. One that has no room for that has enough
 /// to do.
-async fn tick(commands: mpsc::Sender<command::Command>) {
+async fn tick(commands: mpsc::Sender<command::Command>, _guard: PanicGuard) {
     let mut every = tokio::time::interval(TICK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -22,6 +22,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -41,12 +42,28 @@ use crate::{Connection, ConnectionError, Error};
 #[derive(Debug)]
 pub struct Connecting {
     connecting: Select<quinn::Connecting, Delay>,
+    /// Shared with the listener for as long as the remote's address is not validated.
+    _unvalidated: Option<Arc<()>>,
 }
 
 impl Connecting {
     pub(crate) fn new(connection: quinn::Connecting, timeout: Duration) -> Self {
         Connecting {
             connecting: select(connection, Delay::new(timeout)),
+            _unvalidated: None,
+        }
+    }
+
+    /// An inbound connection from an address that was not validated: `unvalidated` is held until
+    /// the handshake is over.
+    pub(crate) fn new_unvalidated(
+        connection: quinn::Connecting,
+        timeout: Duration,
+        unvalidated: Arc<()>,
+    ) -> Self {
+        Connecting {
+            _unvalidated: Some(unvalidated),
+            ..Connecting::new(connection, timeout)
         }
     }
 }

@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// An answer's headers and their ids.
-struct Shown<'a> {
-    headers: &'a [Header],
-    ids: &'a [Hash],
+pub(super) struct Shown<'a> {
+    pub headers: &'a [Header],
+    pub ids: &'a [Hash],
 }
 
 impl Shown<'_> {
@@ -74,10 +74,13 @@ impl HeaderSync {
         if known == ids.len() {
             return self.on_known_headers(ctx, peer, request, &shown);
         }
+        let full = headers.len() == MAX_HEADERS;
+        if self.walk_along(ctx, peer, &request, &shown.from(known), full)? {
+            return Ok(());
+        }
         let Some((candidate, new)) = self.find_or_add(ctx, peer, &request, &shown, known)? else {
             return Ok(());
         };
-        let full = headers.len() == MAX_HEADERS;
         if new < ids.len() {
             self.extend_candidate(
                 ctx,
@@ -177,7 +180,10 @@ impl HeaderSync {
             // Nobody has shown these before.
             let base = ctx.chain.ancestry(&headers[known].previous)?;
             let added = base.and_then(|base| {
-                let candidate = Candidate::new(base, ctx.now);
+                let mut candidate = Candidate::new(base, ctx.now);
+                let state = self.peers.get_mut(&peer);
+                candidate.trail =
+                    state.and_then(|state| state.walk.trail.take()).unwrap_or_default();
                 self.add_candidate(ctx, candidate)
             });
             return Ok(placed(ctx, peer, added, known));
@@ -219,6 +225,12 @@ impl HeaderSync {
         }
         let full = self.candidates.is_full(headers.len());
         let Some(on) = self.candidates.get_mut(number) else { return };
+        if !on.trail.matches(headers, ids) {
+            // Not the chain for whose sum this one is being checked.
+            on.release_extender(peer);
+            ctx.peers.back_off(peer, ctx.now);
+            return;
+        }
         let mut after = on.ahead().clone();
         let mut fitting = 0;
         for (header, id) in headers.iter().zip(ids) {
@@ -347,7 +359,7 @@ impl HeaderSync {
     }
 
     /// A peer has shown all it has: `shown` is the work of it.
-    fn finish_search(
+    pub(super) fn finish_search(
         &mut self,
         ctx: &mut Context<'_>,
         peer: Peer,
@@ -355,6 +367,7 @@ impl HeaderSync {
         shown: u128,
     ) {
         self.set_exhausted(peer);
+        self.forget_walk(peer);
         (ctx.wakeups.headers, ctx.wakeups.target) = (true, true);
         if advertised.is_some_and(|advertised| advertised > shown) {
             ctx.record_misbehavior(peer, Misbehavior::Lied);

@@ -10,6 +10,7 @@ use super::super::{
     },
     message::MAX_HEADERS,
 };
+use super::walk::Trail;
 use crate::{
     chain::{Ancestry, PowChecked},
     types::{Hash, Header},
@@ -58,6 +59,8 @@ pub(in crate::sync) struct Candidate {
     grown_at: u64,
     /// Since when no peer has it.
     pub no_peers_since: Option<u64>,
+    /// The ids that it must have at some heights, if it was walked along before it was checked.
+    pub trail: Trail,
     /// The end of which it was said that it departs too deep.
     pub reported_parked: Option<Hash>,
 }
@@ -86,6 +89,7 @@ impl Candidate {
             extender: None,
             grown_at: now,
             no_peers_since: None,
+            trail: Trail::default(),
             reported_parked: None,
         }
     }
@@ -113,6 +117,7 @@ impl Candidate {
             extender: None,
             grown_at: now,
             no_peers_since: None,
+            trail: Trail::default(),
             reported_parked: None,
         }
     }

@@ -29,10 +29,12 @@
 mod answers;
 mod candidates;
 mod target;
+mod walk;
 
 use std::collections::BTreeMap;
 
 pub(super) use candidates::Candidate;
+pub(in crate::sync) use walk::Walk;
 
 use super::{
     context::Context,
@@ -47,6 +49,7 @@ use crate::{
     types::{Hash, Header},
 };
 use candidates::Candidates;
+use walk::WalkState;
 
 /// The best header that a peer has shown: it is on this candidate, at this height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,7 @@ struct HeaderPeer {
     request: Option<RequestId>,
     /// It has shown headers that are too far ahead of our clock.
     too_early: bool,
+    walk: WalkState,
 }
 
 /// What is to be done about the tip that a peer advertises.
@@ -92,6 +96,8 @@ pub(super) struct HeaderSync {
     target: Option<u64>,
     /// Whether everybody who has shown a chain that we want has pruned the blocks that come next.
     is_pruned_away: bool,
+    /// Samples of chains that are walked along and being checked.
+    samples: usize,
     rate: Rate,
 }
 
@@ -203,6 +209,7 @@ impl HeaderSync {
         let Some(tip) = shared
             .advertised_tip()
             .filter(|_| state.request.is_none() && !shared.is_backing_off(ctx.now))
+            .filter(|_| state.walk.next.is_none())
         else {
             return Ok(Interest::Nothing);
         };
@@ -280,6 +287,7 @@ impl HeaderSync {
             above: 0,
             full: false,
             from: None,
+            walk: None,
         };
         self.send(ctx, peer, request);
     }

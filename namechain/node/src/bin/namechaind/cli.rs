@@ -63,9 +63,10 @@ pub struct Cli {
           action = ArgAction::Append, value_parser = multiaddr)]
     pub peer: Vec<Multiaddr>,
 
-    /// Do not look for nodes on the local network (multicast DNS). On dev it never does.
-    #[arg(long, env = "NAMECHAIN_NO_MDNS")]
-    pub no_mdns: bool,
+    /// Look for nodes in the machine's own subnets (multicast DNS), and connect to two of them at
+    /// most. On dev it never does.
+    #[arg(long, env = "NAMECHAIN_MDNS")]
+    pub mdns: bool,
 
     /// Accept connections of this many peers, beside eight that the node connects to. Default: 96.
     #[arg(long, env = "NAMECHAIN_MAX_PEERS", value_name = "N",

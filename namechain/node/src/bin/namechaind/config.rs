@@ -95,7 +95,7 @@ fn p2p(cli: &Cli, file: &File, network: Network) -> Result<Option<P2p>, String> 
         return Ok(None);
     }
     let listen = if listen.is_empty() && !is_dev { listen_everywhere() } else { listen };
-    let mdns = !is_dev && !cli.no_mdns && file.mdns.unwrap_or(true);
+    let mdns = !is_dev && (cli.mdns || file.mdns.unwrap_or(false));
     Ok(Some(P2p { listen, peers, mdns, max_inbound }))
 }
 

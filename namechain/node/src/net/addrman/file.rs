@@ -7,13 +7,12 @@ use blake2::{Blake2b, Digest, digest::consts::U32};
 use libp2p::PeerId;
 
 use super::{
-    ANCHORS, AddrMan, Entry, Known, NEW_BUCKETS, NEW_PLACES, Place, Source, TRIED_BUCKETS,
-    TRIED_PLACES,
+    ANCHORS, AddrMan, Entry, Known, NEW_BUCKETS, NEW_PLACES, Place, TRIED_BUCKETS, TRIED_PLACES,
 };
 use crate::net::address::{Address, Carrier, Group, group};
 use namechain_core::codec::{DecodeError, Reader};
 
-const VERSION: &[u8; 8] = b"NCpeers1";
+const VERSION: &[u8; 8] = b"NCpeers2";
 /// As many as there are places.
 const MAX_KNOWN: usize = NEW_BUCKETS * NEW_PLACES + TRIED_BUCKETS * TRIED_PLACES;
 
@@ -28,7 +27,7 @@ impl AddrMan {
         out.extend_from_slice(&(all().count() as u32).to_be_bytes());
         for known in all() {
             put_entry(&mut out, &known.entry);
-            put_source(&mut out, known.source);
+            put_group(&mut out, known.teller);
             let tried = matches!(self.places.get(&known.entry), Some(Place::Tried(_)));
             out.extend_from_slice(&[u8::from(tried), known.failures]);
             for time in [known.heard, known.tried, known.answered] {
@@ -55,11 +54,11 @@ impl AddrMan {
         let anchors = cap("the number of anchors", reader.u8()?.into(), ANCHORS)?;
         addrman.anchors = (0..anchors).map(|_| entry(&mut reader)).collect::<Result<_, _>>()?;
         for _ in 0..cap("the number of addresses", reader.u32()? as usize, MAX_KNOWN)? {
-            let (entry, source) = (entry(&mut reader)?, self::source(&mut reader)?);
+            let (entry, teller) = (entry(&mut reader)?, read_group(&mut reader)?);
             let (tried, failures) = (reader.u8()? != 0, reader.u8()?);
             let known = Known {
                 entry,
-                source,
+                teller,
                 failures,
                 heard: reader.u64()?,
                 tried: reader.u64()?,
@@ -77,7 +76,7 @@ impl AddrMan {
             let at = self.place_in_tried(&known.entry);
             (&mut self.tried[at], Place::Tried(at))
         } else {
-            let at = self.place_in_new(&known.entry, known.source);
+            let at = self.place_in_new(&known.entry, known.teller);
             (&mut self.new[at], Place::New(at))
         };
         if table.is_none() {
@@ -131,16 +130,15 @@ fn entry(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     Ok((peer, Address { ip, port, carrier }))
 }
 
-fn put_source(out: &mut Vec<u8>, source: Source) {
-    let (kind, bytes): (u8, [u8; 4]) = match source {
-        Source::Asked => (0, [0; 4]),
-        Source::Peer(Group::V4([a, b])) => (4, [a, b, 0, 0]),
-        Source::Peer(Group::V6(bytes)) => (6, bytes),
-        Source::Peer(Group::Loopback(port)) => {
+fn put_group(out: &mut Vec<u8>, group: Group) {
+    let (kind, bytes): (u8, [u8; 4]) = match group {
+        Group::V4([a, b]) => (4, [a, b, 0, 0]),
+        Group::V6(bytes) => (6, bytes),
+        Group::Loopback(port) => {
             let [a, b] = port.to_be_bytes();
             (1, [a, b, 0, 0])
         }
-        Source::Peer(Group::Private(ip)) => {
+        Group::Private(ip) => {
             out.push(2);
             return put_ip(out, ip);
         }
@@ -149,17 +147,16 @@ fn put_source(out: &mut Vec<u8>, source: Source) {
     out.extend_from_slice(&bytes);
 }
 
-fn source(reader: &mut Reader<'_>) -> Result<Source, DecodeError> {
+fn read_group(reader: &mut Reader<'_>) -> Result<Group, DecodeError> {
     let kind = reader.u8()?;
     if kind == 2 {
-        return Ok(Source::Peer(group(ip(reader)?)));
+        return Ok(group(ip(reader)?));
     }
     let bytes: [u8; 4] = reader.array()?;
     Ok(match kind {
-        0 => Source::Asked,
-        1 => Source::Peer(Group::Loopback(u16::from_be_bytes([bytes[0], bytes[1]]))),
-        4 => Source::Peer(Group::V4([bytes[0], bytes[1]])),
-        6 => Source::Peer(Group::V6(bytes)),
-        _ => return Err(DecodeError::Invalid("a source is of no kind")),
+        1 => Group::Loopback(u16::from_be_bytes([bytes[0], bytes[1]])),
+        4 => Group::V4([bytes[0], bytes[1]]),
+        6 => Group::V6(bytes),
+        _ => return Err(DecodeError::Invalid("a group is of no kind")),
     })
 }

@@ -11,7 +11,10 @@ struct Door {
 
 impl Door {
     fn new(limits: Limits) -> Self {
-        Door { connection_limits: ConnectionLimits::new(PeerId::random(), limits), next: 1 }
+        Door {
+            connection_limits: ConnectionLimits::new(PeerId::random(), limits, BanList::default()),
+            next: 1,
+        }
     }
 
     /// Somebody at `ip` connects, proves who he is, and comes in; or is refused.
@@ -117,7 +120,7 @@ fn a_group_that_comes_and_goes_is_let_in_so_often() {
     let mut door = Door::new(Limits::default());
     let mut came = 0;
     for second in 0..60 {
-        door.connection_limits.tick(Duration::from_secs(second));
+        door.connection_limits.tick(Duration::from_secs(second), 0);
         for host in 0..100 {
             if let Ok(id) = door.comes(any(), &format!("203.0.113.{host}")) {
                 came += 1;
@@ -126,7 +129,7 @@ fn a_group_that_comes_and_goes_is_let_in_so_often() {
         }
     }
     assert_eq!(came, limits::INBOUND_BURST + 59 * limits::INBOUND_PER_SECOND);
-    door.connection_limits.tick(Duration::from_secs(600));
+    door.connection_limits.tick(Duration::from_secs(600), 0);
     assert!(door.connection_limits.begin_buckets.is_empty(), "who stays away is forgotten");
 }
 
@@ -135,11 +138,11 @@ fn somebody_always_makes_room_for_a_newcomer() {
     let mut door = Door::new(Limits { inbound: 60, ..Limits::default() });
     let mut honest = Vec::new();
     for host in 0..8 {
-        door.connection_limits.tick(Duration::from_secs(host));
+        door.connection_limits.tick(Duration::from_secs(host), 0);
         honest.push(door.comes(any(), &format!("203.0.113.{host}")).expect("room"));
     }
     for group in 0..250 {
-        door.connection_limits.tick(Duration::from_secs(10 + group));
+        door.connection_limits.tick(Duration::from_secs(10 + group), 0);
         door.comes(any(), &format!("198.{group}.0.1")).expect("somebody leaves for it");
         if let Some(gone) = door.closed() {
             door.connection_limits.links.remove(&gone);
@@ -159,7 +162,7 @@ fn an_identity_is_discouraged_and_its_address_never() {
     assert_eq!(door.comes(evil, "198.51.100.9"), Err(Refusal::Banned));
     assert_eq!(door.dials(evil, "198.51.100.9"), Err(Refusal::Banned));
     assert!(door.comes(any(), "203.0.113.5").is_ok(), "others behind the same address");
-    door.connection_limits.tick(Duration::from_secs(61));
+    door.connection_limits.tick(Duration::from_secs(61), 0);
     assert!(door.comes(evil, "203.0.113.5").is_ok());
 }
 
@@ -189,7 +192,7 @@ fn a_peer_that_comes_back_replaces_the_connection_whose_end_was_not_noticed() {
     let mut door = Door::new(Limits::default());
     let peer = any();
     let old = door.comes(peer, "198.51.100.2").expect("room");
-    door.connection_limits.tick(limits::SIMULTANEOUS + Duration::from_secs(1));
+    door.connection_limits.tick(limits::SIMULTANEOUS + Duration::from_secs(1), 0);
     door.comes(peer, "198.51.100.2").expect("back");
     assert_eq!(door.closed(), Some(old));
 }
@@ -203,4 +206,36 @@ fn nobody_dials_but_us() {
         .handle_pending_outbound_connection(id, Some(any()), &[], Endpoint::Dialer)
         .expect_err("not ordered");
     assert_eq!(denied.downcast_ref::<Refusal>(), Some(&Refusal::NotOrdered));
+}
+
+#[test]
+fn what_an_operator_bans_is_disconnected_and_stays_out() {
+    let mut door = Door::new(Limits::default());
+    let (evil, other) = (any(), any());
+    let id = door.comes(evil, "203.0.113.5").expect("room");
+    let neighbour = door.comes(other, "198.51.100.9").expect("room");
+    door.connection_limits.ban(BanTarget::Peer(evil), Some(1_000)).expect("kept");
+    assert_eq!(door.closed(), Some(id));
+    assert_eq!(door.comes(evil, "192.0.2.1"), Err(Refusal::Banned));
+    let subnet: BanTarget = "198.51.100.0/24".parse().expect("a subnet");
+    door.connection_limits.ban(subnet, None).expect("kept");
+    assert_eq!(door.closed(), Some(neighbour));
+    assert_eq!(door.begins("198.51.100.200").map(|_| ()), Err(Refusal::Banned));
+    assert_eq!(door.dials(any(), "198.51.100.3"), Err(Refusal::Banned));
+    assert!(door.comes(any(), "198.51.101.1").is_ok(), "another subnet");
+    door.connection_limits.tick(Duration::from_secs(5), 1_000);
+    assert!(door.comes(evil, "192.0.2.1").is_ok(), "its time is over");
+    assert_eq!(door.connection_limits.lift_bans(Some(&subnet)).expect("kept"), 1);
+    assert!(door.begins("198.51.100.200").is_ok());
+}
+
+#[test]
+fn an_operator_sees_and_lifts_bans_for_misbehavior_too() {
+    let mut door = Door::new(Limits::default());
+    let evil = any();
+    door.connection_limits.discourage(evil, Duration::from_secs(60));
+    let ban = Ban { target: BanTarget::Peer(evil), until: Some(160), by_operator: false };
+    assert_eq!(door.connection_limits.list_bans(100), [ban]);
+    assert_eq!(door.connection_limits.lift_bans(None).expect("kept"), 1);
+    assert!(door.comes(evil, "203.0.113.5").is_ok());
 }

@@ -6,7 +6,12 @@ use libp2p::{PeerId, swarm::ConnectionId};
 use tracing::warn;
 
 use super::super::{
-    addrman::AddrMan, config::ADDRMAN_FILE, dial::Dialer, files, limits, random::Random,
+    addrman::{AddrMan, Entry},
+    config::ADDRMAN_FILE,
+    dial::{Dialer, Target},
+    files, limits,
+    local_network::LocalNetworks,
+    random::Random,
 };
 
 /// Whom we know, whom we dial, and when others are asked for more.
@@ -14,21 +19,52 @@ pub(super) struct Discovery {
     pub addrman: AddrMan,
     pub dialer: Dialer,
     pub random: Random,
+    pub local_networks: LocalNetworks,
     data_dir: PathBuf,
     /// When the address book is written next, and when others are asked for peers.
     save_at: Duration,
     pub look_at: Duration,
+    refresh_at: Duration,
 }
 
 impl Discovery {
-    pub fn new(addrman: AddrMan, dialer: Dialer, random: Random, data_dir: PathBuf) -> Self {
-        let save_at = limits::ADDRMAN_SAVED_EVERY;
-        Discovery { addrman, dialer, random, data_dir, save_at, look_at: Duration::ZERO }
+    pub fn new(
+        addrman: AddrMan,
+        dialer: Dialer,
+        random: Random,
+        local_networks: LocalNetworks,
+        data_dir: PathBuf,
+    ) -> Self {
+        Discovery {
+            addrman,
+            dialer,
+            random,
+            local_networks,
+            data_dir,
+            save_at: limits::ADDRMAN_SAVED_EVERY,
+            look_at: Duration::ZERO,
+            refresh_at: limits::ADDRMAN_REFRESHED_EVERY,
+        }
     }
 
     /// A dial of ours has come through.
-    pub fn on_dialled(&mut self, connection: ConnectionId, peer: PeerId, now: Duration) {
-        self.dialer.established(connection, peer, now);
+    pub fn on_dialled(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        now: Duration,
+    ) -> Option<Target> {
+        self.dialer.established(connection, peer, now)
+    }
+
+    /// Tells the address book which of its peers are connected, and has it decide about places that
+    /// two want, once in a while.
+    pub fn refresh(&mut self, connected: impl Iterator<Item = Entry>, now: Duration, unix: u64) {
+        if now >= self.refresh_at {
+            self.refresh_at = now + limits::ADDRMAN_REFRESHED_EVERY;
+            connected.for_each(|entry| self.addrman.record_connected(&entry, unix));
+            self.addrman.resolve_collisions(unix);
+        }
     }
 
     /// A connection that we dialled is gone.

@@ -1,7 +1,7 @@
-//! Finding peers: what identify, Kademlia and mDNS tell goes to the address book, as far as we
-//! believe it, and from there to the dialler.
+//! Finding peers: what identify and Kademlia tell goes to the address book, as far as we believe
+//! it, and from there to the dialler; what multicast DNS tells goes to the dialler alone.
 
-use std::net::IpAddr;
+use std::time::Duration;
 
 use libp2p::{
     Multiaddr, PeerId, identify, mdns,
@@ -12,10 +12,10 @@ use tracing::{debug, info, warn};
 use super::{
     super::{
         address::{self, Address},
-        addrman::{Entry, Source},
+        addrman::Entry,
         behaviour, clock,
         connection_limits::Refusal,
-        dial::{self, Outcome, Target, View},
+        dial::{self, Outcome, Slot, Target, View},
         kad::Found,
         limits, metrics,
         peers::ConnectedPeer,
@@ -37,16 +37,20 @@ impl NetworkService {
         else {
             return;
         };
+        // A connection for blocks only tells nobody of addresses; a peer of our own subnet is of
+        // use to nobody else.
+        if matches!(peer.slot, Some(Slot::BlockOnly | Slot::Local)) {
+            return;
+        }
         let (Some(ip), outbound, dialled) = (peer.ip, peer.outbound, peer.address.clone()) else {
             return;
         };
         let unix = clock::unix_now();
-        let source = Source::Peer(address::group(ip));
         let own = |told: &Multiaddr| {
             Address::read(told).map(|(address, _)| address).filter(|own| own.ip == ip)
         };
         for address in info.listen_addrs.iter().filter_map(own).take(limits::ADDRESSES_PER_PEER) {
-            self.discovery.addrman.add((peer_id, address), source, unix);
+            self.discovery.addrman.add((peer_id, address), address::group(ip), unix);
             self.swarm.behaviour_mut().kad.add(&peer_id, address.multiaddr());
         }
         if outbound && let Some((_, address)) = dial::entry_of(peer_id, &dialled) {
@@ -59,39 +63,37 @@ impl NetworkService {
 
     /// A connected peer knows of another one.
     pub(super) fn on_kad_peer(&mut self, found: Found) {
-        // Kademlia does not say who told: he may not send us to our own network unless all of us
-        // are in it.
-        let near = |peer: &ConnectedPeer| peer.ip.filter(|ip| !is_far(*ip));
-        let teller = self.peers.iter().map(near).collect::<Option<Vec<IpAddr>>>();
-        let teller = teller.and_then(|all| all.into_iter().max_by_key(|ip| !ip.is_loopback()));
-        self.add_addresses(found.peer, found.addresses, Source::Asked, teller);
-    }
-
-    /// Somebody on the local network says that it is there.
-    pub(super) fn on_mdns(&mut self, event: mdns::Event) {
-        let mdns::Event::Discovered(list) = event else { return };
-        for (peer, told) in list.into_iter().take(limits::DISCOVERED_AT_ONCE) {
-            let Some((address, _)) = Address::read(&told) else { continue };
-            self.add_addresses(peer, vec![told], Source::Peer(address.group()), Some(address.ip));
-        }
-    }
-
-    fn add_addresses(
-        &mut self,
-        peer: PeerId,
-        told: Vec<Multiaddr>,
-        source: Source,
-        teller: Option<IpAddr>,
-    ) {
+        let Found { teller, peer, addresses } = found;
+        let Some(ip) = self.peers.get(&teller).and_then(|peer| peer.ip) else { return };
         if peer == self.us || self.swarm.behaviour().connection_limits.is_banned(&peer) {
             return;
         }
         let unix = clock::unix_now();
-        let far = IpAddr::from([192, 0, 2, 1]);
-        let read = told.iter().filter_map(Address::read).map(|(address, _)| address);
+        let read = addresses.iter().filter_map(Address::read).map(|(address, _)| address);
         for address in read.take(limits::ADDRESSES_PER_PEER) {
-            if address.may_come_from(teller.unwrap_or(far)) {
-                self.discovery.addrman.add((peer, address), source, unix);
+            if address.may_come_from(ip) {
+                self.discovery.addrman.add((peer, address), address::group(ip), unix);
+            }
+        }
+    }
+
+    /// Somebody on the local network says that it is there, or has not said so for some time. It is
+    /// believed about our own subnets, and does not enter the address book.
+    pub(super) fn on_mdns(&mut self, event: mdns::Event) {
+        self.discovery.local_networks.refresh();
+        let (list, is_gone) = match event {
+            mdns::Event::Discovered(list) => (list, false),
+            mdns::Event::Expired(list) => (list, true),
+        };
+        for (peer, told) in list.into_iter().take(limits::DISCOVERED_AT_ONCE) {
+            let Some((address, _)) = Address::read(&told).filter(|_| peer != self.us) else {
+                continue;
+            };
+            let entry = (peer, address);
+            if is_gone {
+                self.discovery.dialer.forget_local(&entry);
+            } else if self.discovery.local_networks.has_neighbour(address.ip) {
+                self.discovery.dialer.add_local(entry);
             }
         }
     }
@@ -101,10 +103,13 @@ impl NetworkService {
         let Some(peer) = self.peers.get(id) else { return };
         peer.greeted = true;
         self.discovery.dialer.good(id);
-        let (outbound, address, ip) = (peer.outbound, peer.address.clone(), peer.ip);
-        if outbound && let (Some(entry), Some(ip)) = (dial::entry_of(*id, &address), ip) {
-            self.discovery.addrman.good(entry, Source::Peer(address::group(ip)), clock::unix_now());
+        let (slot, address, ip) = (peer.slot, peer.address.clone(), peer.ip);
+        if !matches!(slot, None | Some(Slot::Local))
+            && let (Some(entry), Some(ip)) = (dial::entry_of(*id, &address), ip)
+        {
+            self.discovery.addrman.good(entry, address::group(ip), clock::unix_now());
             self.anchor();
+            self.discovery.save_soon(self.clock.elapsed());
         }
     }
 
@@ -121,16 +126,39 @@ impl NetworkService {
         self.discourage(*id, limits::ELSEWHERE_REFUSED_SECONDS);
     }
 
-    /// The anchors of the next run are those whom we dialled and know to be good, the longest
-    /// first.
+    /// The anchors of the next run are those whom we dialled for blocks only and know to be good.
+    /// While there are none, those of the last run stay.
     fn anchor(&mut self) {
-        let mut good: Vec<_> =
-            self.peers.iter().filter(|peer| peer.outbound && peer.greeted).collect();
-        good.sort_by_key(|peer| peer.at);
-        let entries =
+        let good = self.peers.good_in(Slot::BlockOnly);
+        let entries: Vec<Entry> =
             good.iter().filter_map(|peer| dial::entry_of(peer.id, &peer.address)).collect();
-        if self.discovery.addrman.set_anchors(entries) {
-            self.discovery.save_soon(self.clock.elapsed());
+        if !entries.is_empty() {
+            self.discovery.addrman.set_anchors(entries);
+        }
+    }
+
+    /// What is looked at once in a while: who of the address book is connected, and whether there
+    /// are connections for blocks only and no others.
+    pub(super) fn refresh_discovery(&mut self, now: Duration) {
+        let is_good = |peer: &&ConnectedPeer| peer.outbound && peer.greeted;
+        let connected = self.peers.iter().filter(is_good);
+        let entries: Vec<Entry> =
+            connected.filter_map(|peer| dial::entry_of(peer.id, &peer.address)).collect();
+        self.discovery.refresh(entries.into_iter(), now, clock::unix_now());
+        self.discovery.local_networks.refresh();
+        if let Some(peer) = self.discovery.dialer.surplus_block_only(now) {
+            debug!("{peer} is closed: it is needed for more than blocks");
+            self.disconnect(&peer);
+        }
+        let peers = &self.peers;
+        let is_ripe = |id: &PeerId| {
+            peers.iter().any(|peer| peer.id == *id && now >= peer.at + limits::EXTRA_FOR)
+        };
+        let surplus = self.discovery.dialer.take_surplus(is_ripe);
+        let limits = &self.swarm.behaviour().connection_limits;
+        if let Some(peer) = limits.least_useful(&surplus) {
+            debug!("{peer} is closed: there is one connection more than slots");
+            self.disconnect(&peer);
         }
     }
 
@@ -140,8 +168,13 @@ impl NetworkService {
         loop {
             let (peers, us, connection_limits) =
                 (&self.peers, self.us, &self.swarm.behaviour().connection_limits);
-            let taken =
-                |peer: &PeerId| *peer == us || peers.has(peer) || connection_limits.is_banned(peer);
+            let feelers = &self.feelers;
+            let taken = |peer: &PeerId| {
+                *peer == us
+                    || peers.has(peer)
+                    || feelers.has(peer)
+                    || connection_limits.is_banned(peer)
+            };
             let view = View { now, unix, addrman: &self.discovery.addrman, taken: &taken };
             let Some(target) = self.discovery.dialer.next(&view, &mut self.discovery.random) else {
                 return;
@@ -157,8 +190,12 @@ impl NetworkService {
                     .build(),
             };
             let id = options.connection_id();
+            let behaviour = self.swarm.behaviour_mut();
+            behaviour.connection_limits.order(id);
+            if !target.slot.has_gossip() {
+                behaviour.gossip.hide(id);
+            }
             self.discovery.dialer.begun(id, target);
-            self.swarm.behaviour_mut().connection_limits.order(id);
             if let Err(error) = self.swarm.dial(options) {
                 self.on_dial_failed(id, None, &error);
             }
@@ -232,8 +269,4 @@ impl NetworkService {
     pub(super) fn listening(&self, address: &Multiaddr) {
         info!("listening for peers on {address}/p2p/{}", self.us);
     }
-}
-
-fn is_far(ip: IpAddr) -> bool {
-    matches!(address::group(ip), address::Group::V4(_) | address::Group::V6(_))
 }

@@ -19,7 +19,7 @@ impl NetworkService {
         what: &'static str,
         data: Vec<u8>,
     ) {
-        match self.swarm.behaviour_mut().gossip.publish(topic, data) {
+        match self.swarm.behaviour_mut().gossip.engine.publish(topic, data) {
             Ok(_) => metrics::gossip(what, "told"),
             // It came by gossip, and goes further when it is accepted.
             Err(gossipsub::PublishError::Duplicate) => {}
@@ -117,7 +117,7 @@ impl NetworkService {
             Acceptance::Reject => (gossipsub::MessageAcceptance::Reject, "rejected"),
         };
         metrics::gossip("validation", outcome);
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        let gossip = &mut self.swarm.behaviour_mut().gossip.engine;
         if !gossip.report_message_validation_result(message, from, result) {
             debug!("a message was validated too late");
         }

@@ -3,6 +3,7 @@
 //! taken all the time, so that the two never wait for each other.
 
 mod discovery;
+mod feelers;
 mod finding;
 mod gossip;
 mod requests;
@@ -27,16 +28,19 @@ use tracing::{debug, info, warn};
 
 use super::{
     address,
+    ban_list::{BanError, BanTarget},
     behaviour::{Behaviour, BehaviourEvent},
     clock::{self, Clock},
+    dial::{self, Slot, Target},
     gossip::{PendingValidations, Topics},
-    handle::{Command, PeerInfo, Shared, Traffic},
+    handle::{BanChange, Command, PeerInfo, Shared, Traffic},
     limits::{self, Limits},
     metrics,
     peers::{ConnectedPeer, NewConnection, Peers},
     request_table::{Answer, RequestTable},
 };
 use discovery::Discovery;
+use feelers::Feelers;
 use namechain_core::{
     codec::Encode,
     sync::{Acceptance, Action, Event, Misbehavior, Peer},
@@ -57,6 +61,7 @@ pub(super) struct NetworkService {
     answers: mpsc::Receiver<Answer>,
     requests: RequestTable,
     peers: Peers,
+    feelers: Feelers,
     validations: PendingValidations,
     discovery: Discovery,
     shared: Arc<Shared>,
@@ -78,6 +83,14 @@ impl NetworkService {
                 },
                 command = self.commands.recv() => match command {
                     Some(Command::Act(action)) => self.act(action),
+                    Some(Command::ChangeBans(change, reply)) => {
+                        // An error: whoever asked has gone.
+                        let _ = reply.send(self.change_bans(change));
+                    }
+                    Some(Command::ListBans(reply)) => {
+                        let limits = &self.swarm.behaviour().connection_limits;
+                        let _ = reply.send(limits.list_bans(clock::unix_now()));
+                    }
                     Some(Command::Stop(done)) => break (Some(done), true),
                     None => break (None, true),
                 },
@@ -171,17 +184,19 @@ impl NetworkService {
 
     fn on_connected(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         let address = endpoint.get_remote_address().clone();
-        let (ip, outbound, now) =
-            (address::ip_of(&address), endpoint.is_dialer(), self.clock.elapsed());
-        if outbound {
-            self.discovery.on_dialled(connection, id, now);
+        let (ip, now) = (address::ip_of(&address), self.clock.elapsed());
+        let dialled = match endpoint.is_dialer() {
+            true => self.discovery.on_dialled(connection, id, now),
+            false => None,
+        };
+        if let Some(Target { slot: Slot::Feeler, entry: Some(entry), .. }) = dialled {
+            return self.begin_feeler(connection, entry);
         }
-        debug!(
-            "connected with {id} at {address}, {}",
-            if outbound { "dialled by us" } else { "dialled by it" }
-        );
+        let slot = dialled.map(|target| target.slot);
+        let outbound = slot.is_some();
+        debug!("connected with {id} at {address}, dialled for {slot:?}");
         let new_connection =
-            NewConnection { id, connection, address, ip, outbound, now, unix: clock::unix_now() };
+            NewConnection { id, connection, address, ip, slot, now, unix: clock::unix_now() };
         let (peer, replaced) = self.peers.arrive(new_connection);
         if let Some(old) = replaced {
             if old.outbound && !outbound {
@@ -189,14 +204,23 @@ impl NetworkService {
             }
             self.tell(Event::PeerDisconnected { peer: old.number });
         }
-        self.tell(Event::PeerConnected { peer, ip, outbound });
+        let block_only = slot == Some(Slot::BlockOnly);
+        self.tell(Event::PeerConnected { peer, ip, outbound, block_only });
     }
 
     fn on_disconnected(&mut self, id: &PeerId, connection: ConnectionId) {
+        if self.end_feeler(id, connection) {
+            return;
+        }
         let Some(gone) = self.peers.leave(id, connection) else { return };
         debug!("no longer connected with {id}");
         if gone.outbound {
             self.discovery.on_closed(id);
+            if !gone.greeted
+                && let Some(entry) = dial::entry_of(*id, &gone.address)
+            {
+                self.discovery.addrman.failed(&entry, clock::unix_now());
+            }
         }
         self.tell(Event::PeerDisconnected { peer: gone.number });
     }
@@ -226,6 +250,23 @@ impl NetworkService {
         }
     }
 
+    /// The operator bans somebody, or lifts bans. Gives how many were lifted.
+    fn change_bans(&mut self, change: BanChange) -> Result<usize, BanError> {
+        let limits = &mut self.swarm.behaviour_mut().connection_limits;
+        match change {
+            BanChange::Add(target, until) => {
+                limits.ban(target, until)?;
+                info!("{target} is banned by the operator");
+                if let BanTarget::Peer(peer) = target {
+                    self.discovery.forget(&peer);
+                    self.swarm.behaviour_mut().kad.remove(&peer);
+                }
+                Ok(0)
+            }
+            BanChange::Lift(target) => limits.lift_bans(target.as_ref()),
+        }
+    }
+
     pub(super) fn discourage(&mut self, id: PeerId, seconds: u64) {
         self.discovery.forget(&id);
         let behaviour = self.swarm.behaviour_mut();
@@ -252,6 +293,7 @@ impl NetworkService {
                     self.disconnect(&id);
                 }
             }
+            Action::DialExtraPeer => self.discovery.dialer.want_extra(),
             Action::Ban { peer, misbehavior, seconds } => {
                 if let Some(id) = self.peers.numbered(peer).map(|peer| peer.id) {
                     info!("{id} is refused for {seconds} s: {misbehavior:?}");
@@ -269,13 +311,15 @@ impl NetworkService {
     fn tick(&mut self) {
         let now = self.clock.elapsed();
         let behaviour = self.swarm.behaviour_mut();
-        behaviour.connection_limits.tick(now);
+        behaviour.connection_limits.tick(now, clock::unix_now());
         behaviour.kad.tick(now);
         while let Some(waiting) = self.validations.overdue(now) {
             metrics::gossip("validation", "overdue");
             self.report(&waiting.message, &waiting.from, Acceptance::Ignore);
         }
         self.disconnect_silent(now);
+        self.close_late_feelers(now);
+        self.refresh_discovery(now);
         self.dial();
         self.look();
         self.save(false);
@@ -297,7 +341,7 @@ impl NetworkService {
 
     /// What others may look at.
     fn share(&self) {
-        let gossip = &self.swarm.behaviour().gossip;
+        let gossip = &self.swarm.behaviour().gossip.engine;
         // Who was evicted has no place any more, also while the connection is being closed.
         let closing = self.swarm.behaviour().connection_limits.closing_peers();
         let mut list: Vec<PeerInfo> = self

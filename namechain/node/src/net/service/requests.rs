@@ -16,7 +16,7 @@ use super::{
     super::{
         codec::{Reply, Room, Wanted, is_malformed},
         limits, metrics,
-        request_table::{Answer, SentRequest},
+        request_table::{Answer, Asked, SentRequest},
     },
     NetworkService,
 };
@@ -73,6 +73,7 @@ impl NetworkService {
         let now = self.clock.elapsed();
         let Some(peer) = self.peers.get(&id) else { return };
         let kind = metrics::kind(&request);
+        let hidden = peer.is_block_only();
         if !peer.requests.take(limits::cost(&request), now) {
             peer.requests_over += 1;
             let (over, busy) = (peer.requests_over, small(&Response::Busy, &peer.answering));
@@ -93,7 +94,19 @@ impl NetworkService {
             self.tell(event);
             return;
         }
-        self.answer(id, request_id, request, channel);
+        // A connection for blocks only tells nothing of our operations.
+        let empty = match request {
+            Request::Pending if hidden => Some(Response::Pending(Vec::new())),
+            Request::Operations { .. } if hidden => Some(Response::Operations(Vec::new())),
+            _ => None,
+        };
+        match empty {
+            Some(empty) => {
+                let reply = small(&empty, &peer.answering);
+                self.send(channel, reply);
+            }
+            None => self.answer(id, request_id, request, channel),
+        }
     }
 
     /// Has an answer made, if there is room for it.
@@ -111,18 +124,24 @@ impl NetworkService {
             .then(|| self.requests.reserve(most))
             .flatten();
         let answering = peer.answering.clone();
-        let Some(room) = room else {
+        // What it turns out to be less is given back.
+        let may = room.is_some() && peer.answers.take(most, self.clock.elapsed());
+        let Some(room) = room.filter(|_| may) else {
             metrics::request("in", kind, "busy");
             self.send(channel, small(&Response::Busy, &answering));
             return;
         };
         metrics::request("in", kind, "answered");
-        self.requests.answer(request_id, request, channel, (room, most), answering);
+        let asked = Asked { id: request_id, peer: id, request, channel };
+        self.requests.answer(asked, (room, most), answering);
     }
 
     /// An answer is made.
     pub(super) fn on_answer_ready(&mut self, answer: Answer) {
         self.requests.forget_answer(answer.id);
+        if let Some(peer) = self.peers.get(&answer.peer) {
+            peer.answers.give_back(answer.unused_kib);
+        }
         self.send(answer.channel, answer.reply);
     }
 
@@ -173,6 +192,9 @@ impl NetworkService {
     }
 
     fn on_response(&mut self, id: PeerId, engine: OutboundRequestId, reply: Reply) {
+        if self.feelers.has_request(engine) {
+            return self.on_feeler_answered(&id, reply);
+        }
         let Some(asked) = self.take_asked(engine) else { return };
         let Reply::Received(response) = reply else { return };
         metrics::request(

@@ -18,6 +18,7 @@ use super::{
     super::{
         address,
         addrman::AddrMan,
+        ban_list::BanList,
         behaviour::{self, Behaviour},
         clock::Clock,
         config::{ADDRMAN_FILE, NetConfig},
@@ -26,13 +27,16 @@ use super::{
         files,
         gossip::{PendingValidations, Topics},
         handle::{NetHandle, Shared},
-        limits, metrics,
+        limits,
+        local_network::LocalNetworks,
+        metrics,
         peers::Peers,
         random::Random,
         request_table::{RequestTable, Serve},
     },
     NetworkService,
     discovery::Discovery,
+    feelers::Feelers,
 };
 use namechain_core::sync::Event;
 
@@ -60,12 +64,15 @@ where
     let addrman = open_addrman(&config, &mut random)?;
     let topics = Topics::of(config.network);
     let shared = Arc::new(Shared::default());
-    let mut swarm = behaviour::swarm(&config, &keypair, &topics, &shared.bytes)?;
+    let ban_list = BanList::open(dir)?;
+    let mut swarm = behaviour::swarm(&config, &keypair, &topics, &shared.bytes, ban_list)?;
     listen(&mut swarm, &config.listen).await?;
     let us = keypair.public().to_peer_id();
     let (commands, inbox) = mpsc::channel(limits::ACTIONS);
     let (requests, answers) = RequestTable::new(server);
-    let dialer = Dialer::new(named, addrman.anchors().to_vec(), config.limits.outbound);
+    let dialer = Dialer::new(named, addrman.anchors().to_vec(), &config.limits);
+    let local_networks = LocalNetworks::watch(config.mdns);
+    let data_dir = config.data_dir;
     let service = NetworkService {
         swarm,
         us,
@@ -78,8 +85,9 @@ where
         answers,
         requests,
         peers: Peers::default(),
+        feelers: Feelers::default(),
         validations: PendingValidations::default(),
-        discovery: Discovery::new(addrman, dialer, random, config.data_dir),
+        discovery: Discovery::new(addrman, dialer, random, local_networks, data_dir),
         shared: shared.clone(),
     };
     service.share_addresses();

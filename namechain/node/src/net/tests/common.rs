@@ -67,7 +67,6 @@ pub(crate) struct Node {
 pub(crate) fn config(dir: &Path) -> NetConfig {
     NetConfig {
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")],
-        mdns: false,
         ..NetConfig::new(Network::Dev, dir.to_owned())
     }
 }
@@ -120,6 +119,11 @@ impl Node {
         });
         let found = found.await;
         found.unwrap_or_else(|_| panic!("no {what} came; there was {:?}", self.seen))
+    }
+
+    /// Whether no event has come that nobody has waited for.
+    pub fn heard_nothing(&mut self) -> bool {
+        self.seen.is_empty() && self.events.try_recv().is_err()
     }
 
     /// Waits until a peer is there.

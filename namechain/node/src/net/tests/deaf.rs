@@ -12,7 +12,10 @@ use libp2p::{
 };
 
 use super::common::{Node, PATIENCE, hello};
-use crate::net::limits::{self, Limits};
+use crate::net::{
+    clock::Clock,
+    limits::{self, Limits},
+};
 use namechain_core::{
     codec::Encode,
     sync::{
@@ -145,4 +148,29 @@ async fn answers_that_nobody_takes_are_bounded_and_given_up() {
         }
     };
     assert_eq!(tokio::time::timeout(PATIENCE, answered).await.expect("in time"), large);
+}
+
+/// A peer that takes all it gets is given so much at once, and then so much a second: the rest is
+/// `Busy`.
+#[tokio::test]
+async fn what_a_peer_is_sent_is_bounded_by_the_second() {
+    let mut node = Node::start().await;
+    let mut greedy = Node::joining(&[&node]).await;
+    let (_, at_node) = tokio::join!(node.greet(), greedy.greet());
+    let large = Response::Blocks(vec![vec![7; 256 * 1024]; 8]);
+    let kib = large.to_bytes().len().div_ceil(1024) as u32;
+    *node.fake.answer.lock().expect("no panic") = Some(large);
+    let clock = Clock::start();
+    let (mut answered, asked) = (0, 100);
+    for _ in 0..asked {
+        match greedy.answer(at_node, Request::Blocks { ids: vec![Hash([1; 32]); 8] }).await {
+            Response::Busy => {}
+            _ => answered += 1,
+        }
+    }
+    let seconds = clock.elapsed().as_secs() as u32 + 1;
+    let most = (limits::ANSWER_KIB_AT_ONCE + seconds * limits::ANSWER_KIB_PER_SECOND) / kib;
+    let least = limits::ANSWER_KIB_AT_ONCE / kib - 2;
+    assert!((least..=most).contains(&answered), "{answered} of {asked} in {seconds} s");
+    assert!(answered < asked, "the test asks for too little");
 }
