@@ -29,6 +29,7 @@ mod progress_line;
 mod serve;
 mod signal;
 mod sync_driver;
+mod templates;
 mod verify_pool;
 
 use std::{
@@ -181,7 +182,7 @@ fn describe_metrics() {
         "What was refused for breaking a rule, by what it was and the rule."
     );
     describe_counter!(
-        chain_thread::STALE_BLOCKS,
+        mining::STALE_BLOCKS,
         "Blocks mined here or through a template that did not become the tip."
     );
     describe_counter!(
