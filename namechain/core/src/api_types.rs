@@ -4,6 +4,7 @@
 
 mod bundles;
 mod dns;
+mod mining;
 mod node;
 mod trust;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bundles::{BundleInfo, PrekeyInfo, PutBundle};
 pub use dns::{Flush, Flushed, Trace, TraceAnswer, TraceAsked, TraceStep};
+pub use mining::{MinedBlock, MinedHeader, MiningTemplate};
 pub use node::{
     HoldInfo, NextBranch, OtherTip, PeerCounts, PeerInfo, Peers, Price, ProtocolInfo, Status,
     SyncInfo,

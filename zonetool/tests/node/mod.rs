@@ -239,6 +239,12 @@ impl State {
                 self.pass();
                 Ok(json!(info))
             }
+            ["mining", "template"] => Err(Refusal {
+                code: "unavailable".into(),
+                rule: None,
+                message: "it gives no templates".into(),
+                hint: None,
+            }),
             // It keeps none.
             ["blocks", _] => Err(Refusal {
                 code: "not-found".into(),

@@ -6,7 +6,7 @@ use namechain_core::{
     api_types,
     chain::{Snapshot, StorageError, StoredHeader},
     consensus::HistoryProof,
-    types::{Block, Hash, Name, Operation},
+    types::{Block, Hash, Header, Name, Operation},
 };
 
 /// What the API asks of the node. Every call may block for a moment: none is made on a thread that
@@ -50,6 +50,10 @@ pub trait Backend: Send + Sync + 'static {
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;
     /// Takes an operation.
     fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal>;
+    /// The block to mine now.
+    fn template(&self) -> Result<api_types::MiningTemplate, api_types::Refusal>;
+    /// Takes the header of a template with its work.
+    fn mined(&self, header: Header) -> Result<api_types::MinedBlock, api_types::Refusal>;
     /// The messaging bundle of a name, if one is kept.
     fn bundle(&self, _name: &Name) -> Result<api_types::BundleInfo, api_types::Refusal> {
         Err(no_bundle())

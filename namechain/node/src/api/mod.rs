@@ -16,6 +16,7 @@ mod extension;
 mod guard;
 mod layers;
 mod metrics;
+mod mining;
 mod names;
 mod node;
 mod openapi;

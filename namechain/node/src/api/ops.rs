@@ -61,7 +61,7 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 fn parse(body: &[u8]) -> Result<Operation, Refused> {
     let submit: Submit = serde_json::from_slice(body).map_err(|error| {
         let message = format!(
-            "the body is not what it should be, at line {} column {}",
+            "the body does not have the expected form, at line {} column {}",
             error.line(),
             error.column()
         );

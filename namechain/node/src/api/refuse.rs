@@ -28,7 +28,7 @@ impl Refused {
         Refused(status, Refusal { code: code.into(), rule: None, message: message.into(), hint })
     }
 
-    /// 400: the request is not what it should be.
+    /// 400: the request is malformed.
     pub fn bad_request(message: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", message, hint)
     }

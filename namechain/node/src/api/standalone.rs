@@ -27,7 +27,7 @@ pub async fn read_json<T: DeserializeOwned>(request: Request, hint: &str) -> Res
     }
     serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&body)
         .and_then(|map| serde_json::from_value(map.into()))
-        .map_err(|_| Refused::bad_request("the body is not what it should be", hint))
+        .map_err(|_| Refused::bad_request("the body does not have the expected form", hint))
 }
 
 /// The metrics of this process, without those of a node, and behind them what the program counts by

@@ -7,8 +7,9 @@ use bench::{Bench, NETWORK, commitment_of, name, owner, records};
 use namechain_core::{
     api_types,
     chain::{Snapshot, StorageError, StoredHeader},
-    codec::Decode,
-    consensus::HistoryProof,
+    codec::{Decode, Encode},
+    consensus::{HistoryProof, work::PowHasher},
+    miner::search_nonce,
     tree::Proof,
     types::{Block, Entry, Hash, Header, Name, Operation},
 };
@@ -249,6 +250,38 @@ async fn metrics_tell_the_node_and_count_requests_by_route() {
     has(r#"namechain_api_requests_total{route="/v1/names/{name}",status="400"} "#);
     has(r#"namechain_api_requests_total{route="none",status="404"} "#);
     assert!(!answer.body.contains("UPPER"), "what is asked for is no label");
+}
+
+/// What anybody may mine: only the nonce is changed, and the block is the next one.
+#[tokio::test]
+async fn a_template_is_mined_from_outside() {
+    let bench = Bench::start().await;
+    let template: api_types::MiningTemplate = bench.get("/v1/mining/template").await.json();
+    let header = Header::from_bytes(&hex::decode(&template.header).unwrap()).unwrap();
+    assert_eq!((header.height, header.nonce, template.height), (4, 0, 4));
+    let post = async |header: &str| {
+        let body = format!(r#"{{"header": "{header}"}}"#);
+        bench.request("POST", "/v1/mining/blocks", extension::JSON, body.as_bytes()).await
+    };
+    let mut worker = PowHasher::new(NETWORK);
+    let mut tries = (0..).map(|nonce| Header { nonce, ..header.clone() });
+    let bad = tries.find(|header| !worker.has_header_work(header)).unwrap();
+    post(&hex::encode(bad.to_bytes())).await.refuses(422, "rule");
+    for wrong in ["", "zz", "00"] {
+        post(wrong).await.refuses(400, "bad-request");
+    }
+    let mined = search_nonce(&mut worker, header, |_| true).unwrap();
+    let answer = post(&hex::encode(mined.to_bytes())).await;
+    let block: api_types::MinedBlock = answer.json();
+    assert_eq!(
+        (answer.status, block.id, block.height, block.tip),
+        (200, mined.id(NETWORK), 4, true)
+    );
+    // There is another one at once.
+    let after = format!("/v1/mining/template?after={}", template.template);
+    let next: api_types::MiningTemplate = bench.get(&after).await.json();
+    assert_eq!(next.height, 5);
+    bench.get("/v1/mining/template?after=x").await.refuses(400, "bad-request");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use namechain_core::{
     mempool::MempoolError,
     params::Params,
     sync::{Peer, PeerStatus},
-    types::{Block, Hash, Name, Network, Operation},
+    types::{Block, Hash, Header, Name, Network, Operation},
 };
 
 /// Workers that are kept for the next operation's check: each holds a mebibyte.
@@ -228,12 +228,7 @@ impl NodeHandle {
         match self.ask(|reply| Command::Submit(Box::new(operation), reply)) {
             Some(Ok(id)) => Ok(api_types::Submitted { id, height: self.snapshot().height() }),
             Some(Err(error)) => Err(refusal(error)),
-            None => Err(api_types::Refusal {
-                code: "unavailable".into(),
-                rule: None,
-                message: "the chain has stopped".into(),
-                hint: Some("see the node's log".into()),
-            }),
+            None => Err(stopped()),
         }
     }
 
@@ -283,6 +278,16 @@ impl NodeHandle {
         let block = read_block(self.network, &*self.storage, stored.at)?;
         let active = self.storage.active(stored.header.height)? == Some(stored.id);
         Ok(Some((stored, block, active)))
+    }
+}
+
+/// The refusal of a node whose chain thread has ended.
+fn stopped() -> api_types::Refusal {
+    api_types::Refusal {
+        code: "unavailable".into(),
+        rule: None,
+        message: "the chain has stopped".into(),
+        hint: Some("see the node's log".into()),
     }
 }
 
@@ -477,6 +482,15 @@ impl Backend for NodeHandle {
 
     fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         NodeHandle::submit(self, operation)
+    }
+
+    fn template(&self) -> Result<api_types::MiningTemplate, api_types::Refusal> {
+        self.ask(Command::Template).unwrap_or_else(|| Err(stopped()))
+    }
+
+    fn mined(&self, header: Header) -> Result<api_types::MinedBlock, api_types::Refusal> {
+        self.ask(|reply| Command::MinedOutside(Box::new(header), reply))
+            .unwrap_or_else(|| Err(stopped()))
     }
 
     fn bundle(&self, name: &Name) -> Result<api_types::BundleInfo, api_types::Refusal> {

@@ -29,6 +29,7 @@ mod progress_line;
 mod serve;
 mod signal;
 mod sync_driver;
+mod templates;
 mod verify_pool;
 
 use std::{
@@ -184,6 +185,10 @@ fn describe_metrics() {
     describe_counter!(
         verify_pool::REJECTED,
         "What was refused for breaking a rule, by what it was and the rule."
+    );
+    describe_counter!(
+        mining::STALE_BLOCKS,
+        "Blocks mined here or through a template that did not become the tip."
     );
     describe_counter!(
         chain_thread::REORGANISATIONS,

@@ -268,6 +268,36 @@ impl Backend for MemoryNode {
         Ok(HistoryProof::make(u64::from(height), u64::from(against), node))
     }
 
+    fn template(&self) -> Result<api_types::MiningTemplate, api_types::Refusal> {
+        let now = self.now();
+        let chain = self.chain.lock().unwrap();
+        let header = chain.assemble_block(std::iter::empty(), now).unwrap().header;
+        Ok(api_types::MiningTemplate {
+            template: header.id(NETWORK),
+            header: hex::encode(header.to_bytes()),
+            height: header.height,
+            time: header.time,
+            work: "2".into(),
+            operations: 0,
+            wanted: true,
+        })
+    }
+
+    fn mined(&self, header: Header) -> Result<api_types::MinedBlock, api_types::Refusal> {
+        let (id, height) = (header.id(NETWORK), header.height);
+        let block = Block { header, operations: Vec::new() };
+        let now = self.now();
+        match self.chain.lock().unwrap().accept(&block, now, true) {
+            Ok(_) => Ok(api_types::MinedBlock { id, height, tip: true }),
+            Err(error) => Err(api_types::Refusal {
+                code: "rule".into(),
+                rule: None,
+                message: error.to_string(),
+                hint: None,
+            }),
+        }
+    }
+
     fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         if let Some(arrived) = self.arrived.lock().unwrap().take() {
             arrived.send(()).unwrap();
