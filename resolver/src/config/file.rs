@@ -43,6 +43,8 @@ pub struct File {
     pub mine: Option<String>,
     /// Threads that mine.
     pub mine_threads: Option<u16>,
+    /// The size in MiB above which old blocks are deleted.
+    pub prune: Option<u32>,
     /// Host names that the API accepts.
     pub allow_host: Option<Vec<String>>,
     /// Whether names are mounted at the root.

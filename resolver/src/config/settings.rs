@@ -61,6 +61,8 @@ pub struct NodeOptions {
     pub mine_threads: u16,
     /// Host names that the API accepts.
     pub allow_hosts: Vec<String>,
+    /// How many bytes the block log may have; `None`: all blocks are kept.
+    pub prune_bytes: Option<u64>,
 }
 
 /// How names of the chain are signed.

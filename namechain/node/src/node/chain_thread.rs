@@ -13,8 +13,6 @@ use metrics::counter;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
-use outside::Templates;
-
 use super::{
     clock::{self, Since},
     command::Command,
@@ -22,10 +20,11 @@ use super::{
     error::NodeError,
     handle::NodeHandle,
     local_ops::LocalOps,
-    mining::{self, HashRate, MiningBackoff, MiningQueue},
+    mining::{self, HashRate, MiningBackoff, MiningQueue, STALE_BLOCKS},
     node_state::NodeState,
     panic_guard::PanicGuard,
     sync_driver::SyncDriver,
+    templates::Templates,
 };
 use namechain_core::{
     chain::{Accepted, Chain, ChainError, Change, Storage, StorageError, TipChange},
@@ -37,8 +36,6 @@ use namechain_core::{
 
 /// Reorganisations, by how many blocks were undone.
 pub(super) const REORGANISATIONS: &str = "namechain_reorganisations_total";
-/// Blocks mined here or through a template that did not become the tip.
-pub(super) const STALE_BLOCKS: &str = "namechain_mined_stale_blocks_total";
 /// How long a block in the making may miss operations that came since.
 const STALE_WORK: Duration = Duration::from_secs(5);
 /// How old a block in the making may get: its time is fixed, as its state root depends on it, and
