@@ -473,6 +473,10 @@ pub struct History {
     pub operations: Vec<PastOperation>,
     /// The height to go on with as `?from=`, if there is more.
     pub next: Option<u32>,
+    /// The height below which operations are missing here, because this node has deleted their
+    /// blocks; absent if none is missing.
+    #[serde(default)]
+    pub pruned_below: Option<u32>,
 }
 
 /// An operation on a name that was recorded.
@@ -518,7 +522,7 @@ pub struct PlaceInfo {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Refusal {
     /// A stable code: `bad-request`, `not-found`, `rule`, `conflict`, `full`, `unavailable`,
-    /// `too-large`, `forbidden`.
+    /// `too-large`, `forbidden`, `pruned`.
     pub code: String,
     /// The id of the consensus rule, if one was broken (`docs/protocol.md`, "Rules").
     pub rule: Option<String>,

@@ -180,6 +180,7 @@ fn a_node_says_that_it_holds_a_chain_back() {
         api: None,
         mine: MineMode::Off,
         mine_threads: 1,
+        prune_bytes: None,
         reindex: false,
         allow_hosts: Vec::new(),
         p2p: None,

@@ -10,10 +10,12 @@
 //! `tests`).
 
 mod node;
+mod past;
 mod proof;
 
 use std::sync::{Arc, OnceLock};
 
+pub use past::{Before, PastTree};
 pub use proof::{MAX_PROOF_BYTES, Proof, ProofError};
 
 use crate::types::{Hash, Network};
@@ -174,6 +176,39 @@ mod tests {
     }
 
     proptest! {
+        /// What a past tree says, after any number of steps, is what the tree of that time said.
+        #[test]
+        fn past_trees_say_what_they_said(
+            steps in proptest::collection::vec(
+                proptest::collection::btree_map(key(), proptest::option::of(0u8..5), 0..8), 0..6,
+            ),
+            probes in proptest::collection::vec(key(), 1..4),
+        ) {
+            let (mut tree, mut times, mut found) = (Tree::new(Network::Dev), Vec::new(), Vec::new());
+            for step in steps {
+                times.push(tree.clone());
+                let before: Vec<Before> =
+                    step.keys().map(|key| (*key, tree.get(key))).collect();
+                for (key, value) in step {
+                    match value {
+                        Some(value) => tree.insert(key, Hash([value; 32])),
+                        None => tree.remove(&key),
+                    }
+                }
+                found.push(std::sync::Arc::<[Before]>::from(before));
+            }
+            for (at, then) in times.iter().enumerate() {
+                let past = PastTree::new(tree.clone(), found[at..].to_vec());
+                prop_assert_eq!(past.root(), then.root());
+                prop_assert_eq!(past.to_tree().root(), then.root());
+                let keys = found.iter().flat_map(|step| step.iter()).map(|(key, _)| key);
+                for probe in keys.chain(&probes) {
+                    prop_assert_eq!(past.get(probe), then.get(probe));
+                    prop_assert_eq!(past.prove(probe), then.prove(probe));
+                }
+            }
+        }
+
         /// Against a plain map: same contents, and the root is a function of the contents alone.
         #[test]
         fn behaves_as_a_map(changes in proptest::collection::vec((key(), proptest::option::of(0u8..5)), 0..60)) {

@@ -34,6 +34,14 @@ pub trait Backend: Send + Sync + 'static {
     fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
     /// The best chain's block at a height.
     fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
+    /// The best chain's header at a height: it is there though its block is pruned.
+    fn header_at(&self, height: u32) -> Result<Option<StoredHeader>, StorageError>;
+    /// The header with an id, and whether it is on the best chain: it is there though its block is
+    /// pruned.
+    fn header(&self, id: &Hash) -> Result<Option<(StoredHeader, bool)>, StorageError>;
+    /// The height from which on all blocks of the best chain are there: 0 unless old ones are
+    /// pruned.
+    fn first_block(&self) -> Result<u32, StorageError>;
     /// The heights of the best chain's blocks that have operations on the name, or Commits of the
     /// commitment, with this key, in order.
     fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError>;

@@ -72,6 +72,10 @@ impl From<Refusal> for Refused {
 
 impl From<StorageError> for Refused {
     fn from(error: StorageError) -> Self {
+        if let StorageError::Pruned(_) = error {
+            let hint = "ask a node that keeps all blocks";
+            return Self::new(StatusCode::GONE, "pruned", error.to_string(), hint);
+        }
         tracing::error!("a request to the API failed: {error}");
         Self::unavailable("the node's store failed", "see the node's log")
     }

@@ -108,6 +108,30 @@ async fn a_history_has_every_operation_on_the_name() {
     bench.get("/v1/names/-/history").await.refuses(400, "bad-request");
 }
 
+/// A pruned node says what it does not have, and proves what it proved before.
+#[tokio::test]
+async fn what_is_pruned_is_said() {
+    let bench = Bench::start().await;
+    let proof = bench.get("/v1/blocks/1/proof?against=2").await.json::<api_types::PlaceInfo>();
+    bench.node.first_block.store(3, std::sync::atomic::Ordering::Relaxed);
+    let status: api_types::Status = bench.get("/v1/status").await.json();
+    assert_eq!((status.pruned, status.first_block), (true, 3));
+    for path in ["/v1/blocks/2".to_owned(), format!("/v1/blocks/{}", status.tip)] {
+        let answer = bench.get(&path).await;
+        if path.ends_with("/2") {
+            answer.refuses(410, "pruned");
+        } else {
+            assert_eq!(answer.json::<api_types::BlockInfo>().height, 3);
+        }
+    }
+    let again = bench.get("/v1/blocks/1/proof?against=2").await.json::<api_types::PlaceInfo>();
+    assert_eq!(again, proof);
+    let history: api_types::History = bench.get("/v1/names/alice/history").await.json();
+    assert_eq!((history.operations, history.pruned_below), (vec![], Some(3)));
+    let history: api_types::History = bench.get("/v1/names/alice/history?from=3").await.json();
+    assert_eq!(history.pruned_below, None, "nothing from there on is missing");
+}
+
 #[tokio::test]
 async fn a_later_block_proves_that_it_was_built_on_an_earlier_one() {
     let bench = Bench::start().await;

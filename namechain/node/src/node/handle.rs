@@ -325,7 +325,10 @@ fn refusal(error: MempoolError) -> api_types::Refusal {
 impl Backend for NodeHandle {
     fn status(&self) -> api_types::Status {
         let now = self.now();
+        let first_block = self.storage.first_block().unwrap_or(0);
         api_types::Status {
+            pruned: first_block > 0,
+            first_block,
             version: env!("CARGO_PKG_VERSION").into(),
             network: self.network,
             height: now.tip.height(),
@@ -445,6 +448,20 @@ impl Backend for NodeHandle {
             Some(id) => self.block(&id),
             None => Ok(None),
         }
+    }
+
+    fn header_at(&self, height: u32) -> Result<Option<StoredHeader>, StorageError> {
+        self.storage.active(height)?.map_or(Ok(None), |id| self.storage.header(&id))
+    }
+
+    fn header(&self, id: &Hash) -> Result<Option<(StoredHeader, bool)>, StorageError> {
+        let Some(stored) = self.storage.header(id)? else { return Ok(None) };
+        let active = self.storage.active(stored.header.height)? == Some(*id);
+        Ok(Some((stored, active)))
+    }
+
+    fn first_block(&self) -> Result<u32, StorageError> {
+        self.storage.first_block()
     }
 
     fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -37,6 +37,8 @@ pub(super) struct MemoryNode {
     worker: Mutex<PowHasher>,
     pub(super) synced: AtomicBool,
     pub(super) panics: AtomicBool,
+    /// Blocks below this height are pruned.
+    pub(super) first_block: AtomicU32,
     /// What [`Backend::submit`] answers; the operation's id and height if nothing is set.
     pub(super) refusal: Mutex<Option<api_types::Refusal>>,
     /// Waited for before an operation is answered.
@@ -71,6 +73,7 @@ impl MemoryNode {
             worker: Mutex::new(PowHasher::new(NETWORK)),
             synced: AtomicBool::new(true),
             panics: AtomicBool::new(false),
+            first_block: AtomicU32::new(0),
             refusal: Mutex::default(),
             gate: Mutex::default(),
             arrived: Mutex::default(),
@@ -150,6 +153,8 @@ impl Backend for MemoryNode {
             serve_depth: 1,
             served_height: chain.tip_header().height - 1,
             synced: self.synced.load(Ordering::Relaxed),
+            pruned: self.first_block.load(Ordering::Relaxed) > 0,
+            first_block: self.first_block.load(Ordering::Relaxed),
             mempool_operations: 3,
             mempool_bytes: 456,
             mining: "off".into(),
@@ -230,12 +235,28 @@ impl Backend for MemoryNode {
 
     fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
         let Some(stored) = self.storage.header(id)? else { return Ok(None) };
+        let first = self.first_block()?;
+        if stored.header.height < first {
+            return Err(StorageError::Pruned(first));
+        }
         let block = read_block(NETWORK, &*self.storage, stored.at)?;
         Ok(Some((stored, block, true)))
     }
 
     fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
         self.storage.active(height)?.map_or(Ok(None), |id| self.block(&id))
+    }
+
+    fn header_at(&self, height: u32) -> Result<Option<StoredHeader>, StorageError> {
+        self.storage.active(height)?.map_or(Ok(None), |id| self.storage.header(&id))
+    }
+
+    fn header(&self, id: &Hash) -> Result<Option<(StoredHeader, bool)>, StorageError> {
+        Ok(self.storage.header(id)?.map(|stored| (stored, true)))
+    }
+
+    fn first_block(&self) -> Result<u32, StorageError> {
+        Ok(self.first_block.load(Ordering::Relaxed))
     }
 
     fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
