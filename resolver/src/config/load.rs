@@ -133,6 +133,8 @@ impl Merge {
             hedge: file.hedge_ms.map_or(defaults.first_retry, Duration::from_millis),
             serve_stale: file.serve_stale_seconds.map_or(defaults.serve_stale, Duration::from_secs),
             ttl,
+            never_chain: answers::never_chain(file.never_chain.as_deref(), file.never_chain_auto)?,
+            dotless_addresses: file.dotless_addresses.unwrap_or(true),
             mounts: Mounts { root, alt: file.mount_alt.unwrap_or(true) },
             allow,
             cache_bytes: file.cache_bytes.unwrap_or(CACHE_BYTES),
