@@ -66,8 +66,10 @@ fn responder(algorithm: Option<Algorithm>) -> Responder {
     let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
+        root_policy: Default::default(),
         chain: Arc::new(Alice(zone)),
         legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).expect("nobody to ask"),
+        designated: Default::default(),
         delegation: Delegation { port: 53, loopback: false },
         signer,
     };

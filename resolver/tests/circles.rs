@@ -39,8 +39,10 @@ fn start(bound: Bound, config: UpstreamsConfig) -> Resolver {
     let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
+        root_policy: Default::default(),
         chain: Arc::new(Names::default()),
         legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),
+        designated: Default::default(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };

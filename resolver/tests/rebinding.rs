@@ -66,8 +66,10 @@ fn start(upstream: &Upstream, rebind: Rebind, udp: Udp) -> Resolver {
     let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
+        root_policy: Default::default(),
         chain: Arc::new(names),
         legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),
+        designated: Default::default(),
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };

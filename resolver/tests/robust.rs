@@ -21,6 +21,30 @@ fn still_answers(resolver: &Resolver) {
     assert_eq!(shown(&resolver.tcp(&message)), ["www.alice. A 192.0.2.2"]);
 }
 
+/// RFC 6891 §6.1.2: what a server does not support it ignores. A client subnet (RFC 7871) of family
+/// 0, as some clients send to opt out, or of a family that nobody knows, got FORMERR.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_edns_options_are_ignored() {
+    let resolver = start();
+    for option in [
+        &[0, 8, 0, 4, 0, 0, 0, 0][..],
+        &[0, 8, 0, 7, 0, 3, 24, 0, 192, 0, 2],
+        &[0, 8, 0, 4, 0, 1, 99, 0],
+        &[0, 8, 0, 0],
+        &[0, 5, 0, 1, 250],
+        &[0xfd, 0xe9, 0, 2, 1, 2],
+    ] {
+        let mut query = question("www.alice.", 1, Some(1_232)).to_vec().unwrap();
+        let length_at = query.len() - 2;
+        query[length_at + 1] = option.len() as u8;
+        query.extend_from_slice(option);
+        let answer = Message::from_vec(&resolver.udp_bytes(&query).unwrap()).unwrap();
+        assert_eq!(answer.metadata.response_code, ResponseCode::NoError, "{option:?}");
+        assert_eq!(shown(&answer), ["www.alice. A 192.0.2.2"], "{option:?}");
+    }
+    resolver.server.stop().await;
+}
+
 /// A generator with a fixed sequence, so that a failure can be repeated.
 struct Dice(u64);
 

@@ -19,7 +19,7 @@ fn special_use_names_never_reach_the_upstream() {
         ("printer.local.", "NXDOMAIN"),
         ("hidden.onion.", "NXDOMAIN"),
         ("anything.alt.", "NXDOMAIN"),
-        ("server.internal.", "NXDOMAIN"),
+        ("use-application-dns.net.", "NXDOMAIN"),
         ("router.home.arpa.", "NXDOMAIN"),
         ("1.0.0.127.in-addr.arpa.", "NOERROR"),
         ("1.1.168.192.in-addr.arpa.", "NXDOMAIN"),
@@ -62,6 +62,9 @@ fn what_the_chain_does_not_have_goes_to_legacy_dns() {
         "under_score.",
         "a.b.c.under_score.",
         "xn--p1ai.",
+        // The network's own server answers for these.
+        "metadata.google.internal.",
+        "ipv4only.arpa.",
     ];
     for name in legacy {
         let reply = dig::ask(dns, name, "A", "");

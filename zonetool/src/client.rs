@@ -4,12 +4,12 @@ use std::{fmt::Display, time::Duration};
 
 use namechain_core::{
     api_types::{
-        BlockInfo, BundleInfo, CommitmentInfo, Flush, Flushed, History, NameInfo, Peers, PlaceInfo,
-        PrekeyInfo, Price, ProofInfo, PutBundle, Refusal, Status, Submit, Submitted, Trace,
-        TraceAsked, TrustAnchor,
+        BlockInfo, BundleInfo, CommitmentInfo, Flush, Flushed, History, MinedBlock, MinedHeader,
+        MiningTemplate, NameInfo, Peers, PlaceInfo, PrekeyInfo, Price, ProofInfo, PutBundle,
+        Refusal, Status, Submit, Submitted, Trace, TraceAsked, TrustAnchor,
     },
     codec::Encode,
-    types::{Hash, Name, Operation},
+    types::{Hash, Header, Name, Operation},
 };
 use reqwest::{StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
@@ -109,6 +109,17 @@ impl Client {
     /// `GET /v1/price`.
     pub fn price(&self) -> Result<Price, ClientError> {
         self.get("v1/price")
+    }
+
+    /// `GET /v1/mining/template`.
+    pub fn mining_template(&self) -> Result<MiningTemplate, ClientError> {
+        self.get("v1/mining/template")
+    }
+
+    /// `POST /v1/mining/blocks`.
+    pub fn mined_header(&self, header: &Header) -> Result<MinedBlock, ClientError> {
+        let body = MinedHeader { header: hex::encode(header.to_bytes()) };
+        self.ask(self.http.post(self.url("v1/mining/blocks")?).json(&body))
     }
 
     /// `GET /v1/names/{name}`.

@@ -12,6 +12,7 @@ mod dates;
 mod error;
 mod idn;
 mod keys;
+mod mine;
 mod pin_store;
 mod pow;
 mod proof;

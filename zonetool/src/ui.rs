@@ -125,6 +125,18 @@ impl Ui {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 
+    /// One of several results: as JSON on a line of its own. A reader that has gone is an error:
+    /// there is nobody to go on for.
+    ///
+    /// # Errors
+    /// If standard output does not take it.
+    pub fn print_line(self, text: &str, value: &impl Serialize) -> Result<(), OutputError> {
+        let line = if self.json { json_line(value) } else { escape_line(text) };
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{line}")?;
+        Ok(stdout.flush()?)
+    }
+
     /// Whether standard output is to have one JSON document.
     pub fn is_json(self) -> bool {
         self.json

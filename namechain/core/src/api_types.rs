@@ -4,6 +4,7 @@
 
 mod bundles;
 mod dns;
+mod mining;
 mod node;
 mod trust;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bundles::{BundleInfo, PrekeyInfo, PutBundle};
 pub use dns::{Flush, Flushed, Trace, TraceAnswer, TraceAsked, TraceStep};
+pub use mining::{MinedBlock, MinedHeader, MiningTemplate};
 pub use node::{
     HoldInfo, NextBranch, OtherTip, PeerCounts, PeerInfo, Peers, Price, ProtocolInfo, Status,
     SyncInfo,
@@ -471,6 +473,10 @@ pub struct History {
     pub operations: Vec<PastOperation>,
     /// The height to go on with as `?from=`, if there is more.
     pub next: Option<u32>,
+    /// The height below which operations are missing here, because this node has deleted their
+    /// blocks; absent if none is missing.
+    #[serde(default)]
+    pub pruned_below: Option<u32>,
 }
 
 /// An operation on a name that was recorded.
@@ -516,7 +522,7 @@ pub struct PlaceInfo {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Refusal {
     /// A stable code: `bad-request`, `not-found`, `rule`, `conflict`, `full`, `unavailable`,
-    /// `too-large`, `forbidden`.
+    /// `too-large`, `forbidden`, `pruned`.
     pub code: String,
     /// The id of the consensus rule, if one was broken (`docs/protocol.md`, "Rules").
     pub rule: Option<String>,

@@ -49,12 +49,14 @@ fn operations() -> impl Strategy<Value = Operation> {
 }
 
 fn hellos() -> impl Strategy<Value = Hello> {
-    (any::<u16>(), hashes(), hashes(), any::<u32>(), any::<u128>(), any::<u64>(), "[ -~]{0,64}")
-        .prop_map(|(version, genesis, tip, height, work, time, agent)| Hello {
+    let heights = (any::<u32>(), any::<u32>());
+    (any::<u16>(), hashes(), hashes(), heights, any::<u128>(), any::<u64>(), "[ -~]{0,64}")
+        .prop_map(|(version, genesis, tip, (height, first_block), work, time, agent)| Hello {
             version,
             genesis,
             tip,
             height,
+            first_block,
             work,
             time,
             agent,
@@ -182,7 +184,7 @@ fn counts_over_their_caps_are_refused() {
     compact.extend((MAX_BLOCK_OPERATIONS as u32 + 1).to_be_bytes());
     assert!(is_over(CompactBlock::from_bytes(&compact).unwrap_err(), MAX_BLOCK_OPERATIONS));
     let mut hello = vec![0];
-    hello.extend([0; 2 + 32 + 32 + 4 + 16 + 8]);
+    hello.extend([0; 2 + 32 + 32 + 4 + 4 + 16 + 8]);
     hello.push(MAX_AGENT as u8 + 1);
     assert!(is_over(Request::from_bytes(&hello).unwrap_err(), MAX_AGENT));
 }
@@ -205,6 +207,7 @@ fn hello() -> Hello {
         genesis,
         tip: genesis,
         height: 7,
+        first_block: 3,
         work: 1_000,
         time: 1_800_000_000,
         agent: "example/1.0".into(),
@@ -228,7 +231,7 @@ fn examples() -> Value {
         "operation_id": operation.id(network),
         "short_id": hex::encode(ShortId::of(network, &id, &operation.id(network)).0),
         "requests": [
-            request("hello: version 1, tip the genesis block, height 7, work 1000, time 1800000000, agent example/1.0", &Request::Hello(hello())),
+            request("hello: version 1, tip the genesis block, height 7, blocks from height 3 on, work 1000, time 1800000000, agent example/1.0", &Request::Hello(hello())),
             request("headers after the genesis block, or after 32 times 01", &Request::Headers { locator: vec![Hash([1; 32]), id] }),
             request("blocks: the genesis block and 32 times 02", &Request::Blocks { ids: vec![id, Hash([2; 32])] }),
             request("operations 0, 2 and 300 of the genesis block", &Request::BlockOperations { block: id, indexes: vec![0, 2, 300] }),

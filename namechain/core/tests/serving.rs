@@ -159,7 +159,7 @@ fn hello_says_what_is_so() {
     let Response::Hello(hello) = ask(
         &miner,
         &Mempool::new(NETWORK),
-        &Request::Hello(Identity::new(NETWORK, "x").hello(Hash::ZERO, 0, 0, 0)),
+        &Request::Hello(Identity::new(NETWORK, "x").hello((Hash::ZERO, 0, 0), 0, 0)),
     ) else {
         panic!("not a hello")
     };

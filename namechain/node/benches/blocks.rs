@@ -1,6 +1,6 @@
 //! Blocks, states and stores, each beside its bound in the same run. `cargo bench -p namechain-node
 //! --bench blocks`; with `NAMECHAIN_BENCH_MILLION=1` at a million names too; with `-- memory`,
-//! `disk`, `long`, `log` or `rebuild` that part alone.
+//! `disk`, `long`, `states`, `log` or `rebuild` that part alone.
 
 #[allow(dead_code, reason = "each benchmark uses its part")]
 #[path = "../../core/benches/common/mod.rs"]
@@ -10,13 +10,23 @@ use std::{env, fs, io::Write, path::Path, process::Command, sync::Arc};
 
 use common::{
     measure::{Took, median, resident_mb, timed},
-    state::{EMPTY_BLOCKS, NETWORK, NOW, fill, name, owner, records, stamp_all, updates},
+    state::{
+        EMPTY_BLOCKS, NETWORK, NOW, fill, name, owner, records, stamp_all, unstamped_updates,
+        updates,
+    },
 };
 use namechain_core::{
-    chain::{Accepted, BlockLocation, Chain, MemoryStorage, Storage, StorageError},
-    consensus::{block::check_operation_alone, header::signing_context, price, work::PowHasher},
+    chain::{
+        Accepted, BlockLocation, Chain, MemoryStorage, OperationVerifier, Storage, StorageError,
+    },
+    consensus::{
+        RuleViolation, block::check_operation_alone, header::signing_context, price,
+        work::PowHasher,
+    },
     miner::search_nonce,
-    types::{Action, Block, Hash, Name, Operation, SignedOperation, Stamp, commitment},
+    types::{
+        Action, Block, Hash, Name, Operation, SignedOperation, SigningContext, Stamp, commitment,
+    },
 };
 use namechain_node::{
     node::ParallelVerifier,
@@ -27,9 +37,14 @@ use namechain_node::{
 const FULL_BLOCKS: u32 = 5;
 /// Reads of a name.
 const READS: u32 = 20_000;
-/// The chain that is long, and its names.
-const LONG_CHAIN: u32 = 100_000;
-const LONG_CHAIN_NAMES: u32 = 1_000;
+/// The chains whose opening is compared: one that is short and one that is long, with as many
+/// names.
+const SHORT_CHAIN: u32 = 10_000;
+const LONG_CHAIN: u32 = 1_000_000;
+/// How often each of them is opened.
+const OPENINGS: usize = 5;
+/// Full blocks whose states are remembered.
+const STATES: u32 = 720;
 /// The chain whose index is made anew: its names, and then its blocks of one update of each.
 const REBUILT_NAMES: u32 = 20;
 const REBUILT_BLOCKS: u32 = 400;
@@ -40,7 +55,7 @@ const APPENDS: usize = 30;
 
 /// The parts, in the order in which they are run. Each has a process of its own: what one leaves of
 /// the heap would be measured in the next.
-const PARTS: [&str; 5] = ["memory", "disk", "long", "log", "rebuild"];
+const PARTS: [&str; 6] = ["memory", "disk", "long", "states", "log", "rebuild"];
 
 fn main() {
     // `cargo bench` adds flags of its own, which say nothing here.
@@ -53,7 +68,12 @@ fn main() {
         ["memory", names] => full_blocks_in_memory(number(names)),
         ["memory"] => sizes().iter().for_each(|names| run(&["memory", &names.to_string()])),
         ["disk"] => sizes().iter().for_each(|names| a_store_of(*names)),
-        ["long"] => long_chain(),
+        ["open-only", dir] => open_only(dir),
+        ["remember", dir, names] => remember(dir, number(names)),
+        ["long"] => long_chains(),
+        ["long", names] => long_chains_with(number(names)),
+        ["states"] => sizes().iter().for_each(|names| run(&["states", &names.to_string()])),
+        ["states", names] => states(names),
         ["log"] => appends(),
         ["rebuild"] => rebuild(),
         _ => println!("the parts are {}", PARTS.join(", ")),
@@ -177,12 +197,89 @@ fn accept_on_disk(dir: &str, names: u32) {
     report_full_blocks(&mut chain, names, true);
 }
 
-fn long_chain() {
-    println!("\n== {LONG_CHAIN} blocks and {LONG_CHAIN_NAMES} names on disk");
+/// A short chain and a long one, with as many names: how long each takes to open, in turn.
+fn long_chains() {
+    [1_000, 100_000].iter().for_each(|names| run(&["long", &names.to_string()]));
+}
+
+fn long_chains_with(names: u32) {
+    println!("\n== {names} names on disk: {SHORT_CHAIN} blocks, and {LONG_CHAIN}");
+    let dirs = [SHORT_CHAIN, LONG_CHAIN].map(|blocks| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().to_str().expect("a path");
+        run(&["fill", path, &names.to_string(), &blocks.to_string()]);
+        dir
+    });
+    for _ in 0..OPENINGS {
+        for dir in &dirs {
+            run(&["open-only", dir.path().to_str().expect("a path")]);
+        }
+    }
+}
+
+/// Opens the store and the chain: how long that takes, and the memory then.
+fn open_only(dir: &str) {
+    let (chain, took) = timed(|| Chain::open(NETWORK, store(dir)).expect("a chain"));
+    let (height, resident) = (chain.tip_header().height, resident_mb());
+    // What is looked for by its id for the first time.
+    let (_, by_id) = timed(|| chain.has_block(&Hash([7; 32])).expect("an answer"));
+    println!("  {height:8} blocks: opened in {took}, resident {resident} MB");
+    println!(
+        "  {height:8} blocks: the first look-up by an id {by_id}, resident {} MB",
+        resident_mb()
+    );
+}
+
+/// A node's memory with the states of full blocks.
+fn states(names: &str) {
+    println!("\n== {names} names on disk, the states of {STATES} full blocks");
     let dir = tempfile::tempdir().expect("a directory");
-    let (dir, names) = (dir.path().to_str().expect("a path"), LONG_CHAIN_NAMES.to_string());
-    run(&["fill", dir, &names, &LONG_CHAIN.to_string()]);
-    run(&["open", dir, &names]);
+    let dir = dir.path().to_str().expect("a path");
+    run(&["fill", dir, names, &EMPTY_BLOCKS.to_string()]);
+    run(&["remember", dir, names]);
+    run(&["open-only", dir]);
+}
+
+/// Takes every operation as checked: its time is not what is measured.
+struct Unchecked;
+
+impl OperationVerifier for Unchecked {
+    fn check_operations(
+        &mut self,
+        _: &SigningContext,
+        _: &[Operation],
+    ) -> Result<(), RuleViolation> {
+        Ok(())
+    }
+}
+
+fn remember(dir: &str, names: u32) {
+    let mut chain = open(store(dir));
+    chain.set_verifier(Box::new(Unchecked));
+    println!("  resident before: {} MB", resident_mb());
+    let (mut first, mut sequence, mut count) = (0, 1, 0);
+    for _ in 0..STATES {
+        let mut operations = unstamped_updates(&chain, first, names, sequence);
+        if first as usize + operations.len() >= names as usize {
+            (first, sequence) = (0, sequence + 1);
+            operations = unstamped_updates(&chain, first, names, sequence);
+        }
+        (first, count) = (first + operations.len() as u32, operations.len());
+        let block = next_block(&chain, &operations);
+        assert!(matches!(chain.accept(&block, NOW, true), Ok(Accepted::Tip(_))));
+    }
+    println!("  resident after {STATES} blocks of {count} updates: {} MB", resident_mb());
+    let tip = chain.tip_header().height;
+    let key = name(1).key(NETWORK);
+    for depth in [0, 31, 100, STATES] {
+        let snapshot = chain.snapshot_at(tip - depth).expect("a recent state");
+        let (proof, took) = timed(|| snapshot.prove(&key));
+        let value = snapshot.value_hash(&key).expect("the name was there");
+        let verified = proof.verify(NETWORK, &snapshot.state_root(), &key, Some(&value));
+        assert_eq!(verified, Ok(()));
+        println!("  a proof from the state {depth} blocks ago: {took}");
+    }
+    println!("  resident then: {} MB", resident_mb());
 }
 
 /// Opens the store and the chain, and reads names.

@@ -237,6 +237,7 @@ fn relay() {
             p2p: Some(p2p),
             mine,
             mine_threads: 1,
+            prune_bytes: None,
             reindex: false,
         };
         runtime.block_on(Node::start(config)).expect("a node")

@@ -259,6 +259,7 @@ fn damaged_files_are_noticed() {
             p2p: None,
             mine: MineMode::Off,
             mine_threads: 1,
+            prune_bytes: None,
             reindex: false,
         };
         match runtime.block_on(Node::start(config)) {

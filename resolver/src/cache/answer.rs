@@ -3,7 +3,7 @@
 use super::minimal;
 use crate::dns::ede::Ede;
 use crate::dns::message::{HEADER_BYTES, Malformed, Packet, RecordAt, Section, TOO_LONG};
-use crate::dns::rtype;
+use crate::dns::{names, rtype};
 
 /// The number of the EDNS option Extended DNS Error (RFC 8914 §2).
 const EXTENDED_ERROR: u16 = 15;
@@ -119,6 +119,13 @@ impl Answer {
         &self.wire
     }
 
+    /// The question: QNAME in lower case, QTYPE, QCLASS.
+    pub fn question(&self) -> &[u8] {
+        let bytes = &self.wire[HEADER_BYTES..];
+        let name = names::name_len(bytes).unwrap_or_default();
+        bytes.get(..name + 4).unwrap_or_default()
+    }
+
     /// The offsets of the TTLs.
     pub fn ttl_places(&self) -> &[u16] {
         &self.ttl_at
@@ -128,6 +135,16 @@ impl Answer {
     /// form.
     pub fn options(&self) -> &[u8] {
         &self.options
+    }
+
+    /// Brings every TTL within bounds, in seconds.
+    pub fn bound_ttls(&mut self, least: u32, most: u32) {
+        for &at in &self.ttl_at {
+            if let Some(place) = self.wire.get_mut(usize::from(at)..usize::from(at) + 4) {
+                let ttl = u32::from_be_bytes([place[0], place[1], place[2], place[3]]);
+                place.copy_from_slice(&ttl.max(least).min(most).to_be_bytes());
+            }
+        }
     }
 
     /// Whether its answer section is empty.

@@ -221,9 +221,9 @@ impl Slot {
         Answer::from_parts(self.wire().into(), places.collect(), options)
     }
 
-    /// Whether it is a SERVFAIL or REFUSED.
+    /// Whether it is a failure and no answer: SERVFAIL, REFUSED, FORMERR or NOTIMP.
     pub fn is_failure(&self) -> bool {
-        matches!(self.wire()[3] & 0x0f, rcode::SERVFAIL | rcode::REFUSED)
+        rcode::is_failure(self.wire()[3] & 0x0f)
     }
 
     /// Whether it has not expired.

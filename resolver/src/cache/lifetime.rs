@@ -9,7 +9,8 @@ use crate::dns::rtype;
 pub const MAX_POSITIVE_TTL: Duration = Duration::from_secs(86_400);
 /// The longest time that a negative answer stays fresh (RFC 2308 §5: one to three hours).
 pub const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(3 * 3600);
-/// How long a SERVFAIL or REFUSED is cached (RFC 9520 §3.2: one second to five minutes).
+/// How long a SERVFAIL, REFUSED, FORMERR or NOTIMP is cached (RFC 9520 §2, §3.2: one second to five
+/// minutes).
 pub const SERVFAIL_TTL: Duration = Duration::from_secs(5);
 /// How long it is cached that no upstream replied. Shorter: a network comes back.
 pub const NO_REPLY_TTL: Duration = Duration::from_secs(2);
@@ -23,15 +24,16 @@ pub enum AnswerKind {
     Negative,
 }
 
-/// The kind and lifetime of an answer; `None` if it may not be cached. `iterative`: it was asked
-/// for with RD=0, where an alias without its target and a referral are complete answers.
+/// The kind and lifetime of an answer; `None` if it may not be cached. The lifetime may be zero:
+/// then it may be cached only if a configured bound makes it longer. `iterative`: the answer was
+/// asked for with RD=0, where an alias without its target and a referral are complete answers.
 pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(AnswerKind, Duration)> {
     const TC: u8 = 0x02;
     if packet.bytes()[2] & TC != 0 {
         return None;
     }
     match packet.rcode() {
-        rcode::SERVFAIL | rcode::REFUSED => return Some((AnswerKind::Negative, SERVFAIL_TTL)),
+        code if rcode::is_failure(code) => return Some((AnswerKind::Negative, SERVFAIL_TTL)),
         rcode::NOERROR | rcode::NXDOMAIN => {}
         _ => return None,
     }
@@ -39,15 +41,14 @@ pub fn lifetime(packet: &Packet<'_>, iterative: bool) -> Option<(AnswerKind, Dur
         packet.records().iter().filter(|record| !matches!(record.rtype, rtype::OPT | rtype::TSIG))
     };
     let smallest = Duration::from_secs(u64::from(kept().map(|record| record.ttl).min()?));
-    let (kind, lifetime) = if packet.rcode() == rcode::NOERROR && is_positive(packet, iterative) {
-        (AnswerKind::Positive, smallest.min(MAX_POSITIVE_TTL))
+    if packet.rcode() == rcode::NOERROR && is_positive(packet, iterative) {
+        Some((AnswerKind::Positive, smallest.min(MAX_POSITIVE_TTL)))
     } else {
         // Without an SOA there is nothing to say how long the absence holds (RFC 2308 §5).
         let soa = packet.section(Section::Authority).find(|record| record.rtype == rtype::SOA)?;
         let minimum = Duration::from_secs(u64::from(soa_minimum(packet, soa)?));
-        (AnswerKind::Negative, smallest.min(minimum).min(MAX_NEGATIVE_TTL))
-    };
-    (!lifetime.is_zero()).then_some((kind, lifetime))
+        Some((AnswerKind::Negative, smallest.min(minimum).min(MAX_NEGATIVE_TTL)))
+    }
 }
 
 fn is_positive(packet: &Packet<'_>, iterative: bool) -> bool {

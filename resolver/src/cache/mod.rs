@@ -206,8 +206,7 @@ impl Cache {
         lifetime: Duration,
         now: Duration,
     ) {
-        let failure = matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED);
-        if failure && self.mark_failed(key, lifetime, now) {
+        if rcode::is_failure(answer.rcode()) && self.mark_failed(key, lifetime, now) {
             return;
         }
         self.store(&key.probe(), EntryKind::Upstream, Some(&answer), kind, lifetime, now);
@@ -259,6 +258,13 @@ impl Cache {
         self.insert_entry(probe, Entry { partition: partition(kind), checked_epoch, ..entry }, 0);
     }
 
+    /// Removes the entry under a key.
+    pub fn remove(&self, key: &Key) {
+        let probe = key.probe();
+        let hash = self.hash(&probe);
+        self.shard(hash).store.remove_key(hash, &probe);
+    }
+
     /// Removes all entries and returns their number.
     pub fn flush(&self) -> u64 {
         let mut gone = 0;
@@ -280,6 +286,15 @@ impl Cache {
     /// it, and returns their number.
     pub fn flush_zone(&self, zone: &[u8]) -> u64 {
         self.remove_where(|slot| is_at_or_below(name_of(slot.wire()), zone))
+    }
+
+    /// Removes all failures: error codes of upstreams, bogus answers, and that no upstream replied.
+    pub fn flush_failures(&self) {
+        self.remove_where(|slot| match slot.entry_kind {
+            EntryKind::NoReply => true,
+            EntryKind::Upstream => slot.is_failure(),
+            EntryKind::Local => false,
+        });
     }
 
     /// The statistics of all shards.

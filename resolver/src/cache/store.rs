@@ -118,7 +118,6 @@ impl Store {
     }
 
     /// Removes the entry under a key.
-    #[cfg(test)]
     pub fn remove_key(&mut self, hash: u64, probe: &Probe<'_>) {
         self.position(hash, probe).into_iter().for_each(|at| self.remove(at));
     }

@@ -243,10 +243,10 @@ fn answers_are_kept_as_long_as_their_shortest_record() {
     assert_eq!(kept(additional(q().a(60, [1; 4]), 40), false), Some((AnswerKind::Positive, 40)));
     assert_eq!(kept(q().a(60, [1; 4]).opt(), false), Some((AnswerKind::Positive, 60)));
     assert_eq!(kept(q().a(172_800, [1; 4]), false), Some((AnswerKind::Positive, day)));
-    assert_eq!(kept(q().a(0, [1; 4]), false), None);
-    assert_eq!(kept(q().a(0xffff_ffff, [1; 4]), false), None);
+    assert_eq!(kept(q().a(0, [1; 4]), false), Some((AnswerKind::Positive, 0)));
+    assert_eq!(kept(q().a(0xffff_ffff, [1; 4]), false), Some((AnswerKind::Positive, 0)));
     assert_eq!(kept(q().flags(2, 0).a(60, [1; 4]), false), None, "truncated");
-    assert_eq!(kept(q().rcode(4).a(60, [1; 4]), false), None, "not implemented");
+    assert_eq!(kept(q().rcode(6).a(60, [1; 4]), false), None, "YXDOMAIN");
 }
 
 #[test]
@@ -272,11 +272,14 @@ fn absence_is_kept_as_long_as_the_soa_says() {
             kept(alias(q().rcode(code), 30).soa("example", 900, 300), false),
             Some((AnswerKind::Negative, 30))
         );
-        assert_eq!(kept(q().rcode(code).soa("example", 900, 0), false), None);
+        assert_eq!(
+            kept(q().rcode(code).soa("example", 900, 0), false),
+            Some((AnswerKind::Negative, 0))
+        );
         assert_eq!(kept(q().rcode(code), false), None, "no SOA");
         assert_eq!(kept(alias(q().rcode(code), 30), false), None, "an alias and no SOA");
     }
-    for failure in [2, 5] {
+    for failure in [1, 2, 4, 5] {
         assert_eq!(
             kept(q().rcode(failure), false),
             Some((AnswerKind::Negative, SERVFAIL_TTL.as_secs()))

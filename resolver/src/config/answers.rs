@@ -2,13 +2,34 @@
 
 use hickory_proto::rr::Name;
 
-use super::{error::ConfigError, value::read_value};
-use crate::{dns::cookie::Policy, upstream::Rebind};
+use super::{error::ConfigError, settings::NeverChain, value::read_value};
+use crate::{
+    dns::{cookie::Policy, names::MAX_LABEL_BYTES},
+    upstream::Rebind,
+};
 
 /// The policy for DNS cookies.
 pub fn cookies(given: Option<&str>) -> Result<Policy, ConfigError> {
     let read = |text| read_value("cookies", text, "is neither off nor on nor require");
     given.map_or(Ok(Policy::default()), read)
+}
+
+/// Which names at the root are left to the network.
+pub fn never_chain(
+    labels: Option<&[String]>,
+    automatic: Option<bool>,
+) -> Result<NeverChain, ConfigError> {
+    let label = |text: &String| {
+        let label = text.trim().trim_matches('.').to_ascii_lowercase();
+        let is_label = !label.is_empty() && label.len() <= MAX_LABEL_BYTES && !label.contains('.');
+        is_label.then(|| label.into_bytes()).ok_or_else(|| ConfigError::Value {
+            place: "never-chain".into(),
+            value: text.clone(),
+            why: "is not one label, as in vpn".into(),
+        })
+    };
+    let labels = labels.unwrap_or_default().iter().map(label).collect::<Result<_, _>>()?;
+    Ok(NeverChain { labels, automatic: automatic.unwrap_or(true) })
 }
 
 /// Which names may not have private addresses.

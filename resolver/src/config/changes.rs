@@ -24,6 +24,8 @@ impl Changes {
         live("min-ttl-seconds or max-ttl-seconds", old.ttl == new.ttl);
         live("mount-root", old.mounts.root == new.mounts.root);
         live("mount-alt", old.mounts.alt == new.mounts.alt);
+        live("never-chain or never-chain-auto", old.never_chain == new.never_chain);
+        live("dotless-addresses", old.dotless_addresses == new.dotless_addresses);
         live("allow", old.allow == new.allow);
         live("upstream-timeout-ms", old.upstream_timeout == new.upstream_timeout);
         live("rebind-protection or rebind-allow", old.rebind == new.rebind);

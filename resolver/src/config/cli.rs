@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use namechain_core::types::Network;
-use namechain_node::node::{MULTIADDR, MineMode, Multiaddr};
+use namechain_node::node::{MULTIADDR, MineMode, Multiaddr, PRUNE, prune_bytes};
 
 use super::value::{ADDRESS, MINE};
 use crate::{
@@ -108,6 +108,11 @@ pub struct Cli {
     #[arg(long, value_name = "N", conflicts_with = "node", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub mine_threads: Option<u16>,
 
+    /// Delete old blocks while the block log is larger than this many MiB, at least 550; the last
+    /// 22,320 blocks are always kept [default: 0, which keeps all]
+    #[arg(long, value_name = "MIB", conflicts_with = "node", value_parser = prune)]
+    pub prune: Option<u32>,
+
     /// A host name that the API accepts, beside its address and localhost; may be repeated
     #[arg(long, value_name = "NAME", action = ArgAction::Append, conflicts_with = "node")]
     pub allow_host: Vec<String>,
@@ -144,6 +149,11 @@ fn multiaddr(text: &str) -> Result<Multiaddr, &'static str> {
 
 fn logged(text: &str) -> Result<QueryLogMode, UnknownQueryLogMode> {
     text.parse()
+}
+
+fn prune(text: &str) -> Result<u32, &'static str> {
+    let mib = text.parse().map_err(|_| PRUNE)?;
+    prune_bytes(mib).map(|_| mib)
 }
 
 fn mine(text: &str) -> Result<MineMode, &'static str> {

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
 
-use namechain_node::node::MULTIADDR;
+use namechain_node::node::{MULTIADDR, PRUNE};
 
 use super::{
     cli::{Cli, Switch},
@@ -86,6 +86,10 @@ pub fn with_environment(
             let given: Option<NonZeroU16> =
                 text(key)?.map(|value| read_value(key, &value, THREADS)).transpose()?;
             cli.mine_threads = given.map(NonZeroU16::get);
+        }
+        if cli.prune.is_none() {
+            let key = "NAMECHAIN_PRUNE";
+            cli.prune = text(key)?.map(|value| read_value(key, &value, PRUNE)).transpose()?;
         }
         if cli.allow_host.is_empty() {
             cli.allow_host = list("NAMECHAIN_ALLOW_HOST")?;

@@ -43,12 +43,20 @@ pub struct File {
     pub mine: Option<String>,
     /// Threads that mine.
     pub mine_threads: Option<u16>,
+    /// The size in MiB above which old blocks are deleted.
+    pub prune: Option<u32>,
     /// Host names that the API accepts.
     pub allow_host: Option<Vec<String>>,
     /// Whether names are mounted at the root.
     pub mount_root: Option<bool>,
     /// Whether names are mounted under `namechain.alt.`.
     pub mount_alt: Option<bool>,
+    /// Last labels that are left to the network.
+    pub never_chain: Option<Vec<String>>,
+    /// Whether labels that this machine uses are left to the network too.
+    pub never_chain_auto: Option<bool>,
+    /// Whether names of one label have addresses.
+    pub dotless_addresses: Option<bool>,
     /// Networks that may send queries, beside this machine.
     pub allow: Option<Vec<String>>,
     /// The size of the cache of legacy answers, in bytes.

@@ -4,7 +4,7 @@ use std::{ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
 
 use namechain_core::types::{Network, UnknownNetwork};
 use namechain_node::node::{
-    DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, P2p, default_data_dir,
+    DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, P2p, default_data_dir, prune_bytes,
 };
 
 use super::{
@@ -133,6 +133,8 @@ impl Merge {
             hedge: file.hedge_ms.map_or(defaults.first_retry, Duration::from_millis),
             serve_stale: file.serve_stale_seconds.map_or(defaults.serve_stale, Duration::from_secs),
             ttl,
+            never_chain: answers::never_chain(file.never_chain.as_deref(), file.never_chain_auto)?,
+            dotless_addresses: file.dotless_addresses.unwrap_or(true),
             mounts: Mounts { root, alt: file.mount_alt.unwrap_or(true) },
             allow,
             cache_bytes: file.cache_bytes.unwrap_or(CACHE_BYTES),
@@ -235,6 +237,11 @@ impl Merge {
             true => file.allow_host.clone().unwrap_or_default(),
         };
         let p2p = (!alone).then_some(P2p { listen, peers, mdns, max_inbound: DEFAULT_INBOUND });
-        Ok(NodeOptions { p2p, mine, mine_threads, allow_hosts })
+        let prune = cli.prune.or(file.prune).unwrap_or(0);
+        let prune_bytes = prune_bytes(prune).map_err(|why| {
+            let (place, value) = ("prune".into(), prune.to_string());
+            ConfigError::Value { place, value, why: why.into() }
+        })?;
+        Ok(NodeOptions { p2p, mine, mine_threads, allow_hosts, prune_bytes })
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     chain::mount::Mounts,
     dns::cookie::Policy,
     dnssec::sign::Algorithm,
-    resolve::Delegation,
+    resolve::{Delegation, route::is_registrable},
     server::{Udp, encrypted::EncryptedConfig},
     telemetry::QueryLogMode,
     upstream::{ForwardZone, Rebind, RecursiveConfig, Upstream, UpstreamsConfig, ValidateConfig},
@@ -61,6 +61,8 @@ pub struct NodeOptions {
     pub mine_threads: u16,
     /// Host names that the API accepts.
     pub allow_hosts: Vec<String>,
+    /// How many bytes the block log may have; `None`: all blocks are kept.
+    pub prune_bytes: Option<u64>,
 }
 
 /// How names of the chain are signed.
@@ -72,6 +74,15 @@ pub struct SignConfig {
     pub key: PathBuf,
     /// Whether signing was configured: then it is an error if the key can't be written.
     pub requested: bool,
+}
+
+/// Which names at the root are left to the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeverChain {
+    /// Last labels, in lower case.
+    pub labels: Vec<Vec<u8>>,
+    /// Whether known suffixes and labels that this machine uses are left to the network too.
+    pub automatic: bool,
 }
 
 /// The configuration.
@@ -91,6 +102,10 @@ pub struct Config {
     pub validate: ValidateConfig,
     /// Where names of the chain are mounted.
     pub mounts: Mounts,
+    /// Which names at the root are left to the network.
+    pub never_chain: NeverChain,
+    /// Whether names of the chain at the root have addresses as a single label.
+    pub dotless_addresses: bool,
     /// Networks that may send queries, beside this machine.
     pub allow: Vec<IpNet>,
     /// The size of the cache of legacy answers, in bytes.
@@ -132,6 +147,7 @@ impl Config {
             cache_bytes: self.cache_bytes,
             min_ttl: self.ttl.0,
             max_ttl: self.ttl.1,
+            short_nxdomain: self.mounts.root.then_some(is_registrable),
             serve_stale: self.serve_stale,
             timeout: self.upstream_timeout,
             first_retry: self.hedge,

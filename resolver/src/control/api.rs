@@ -73,7 +73,7 @@ pub async fn serve_without_node(
 /// Removes cached DNS answers: all, those for a name, or those for a zone.
 #[cfg_attr(test, utoipa::path(post, path = "/v1/cache/flush", request_body = Flush, responses(
     (status = 200, description = "they are forgotten", body = Flushed),
-    (status = 400, description = "the body is not what it should be, or names nothing", body = namechain_core::api_types::Refusal),
+    (status = 400, description = "the body does not have the expected form, or names nothing", body = namechain_core::api_types::Refusal),
     (status = 413, description = "the body is too large", body = namechain_core::api_types::Refusal),
     (status = 415, description = "the body is not JSON", body = namechain_core::api_types::Refusal),
     (status = 503, description = "it is starting", body = namechain_core::api_types::Refusal),
@@ -96,7 +96,7 @@ async fn flush(State(control): State<Control>, request: Request) -> Result<Json<
 /// replies.
 #[cfg_attr(test, utoipa::path(post, path = "/v1/trace", request_body = TraceAsked, responses(
     (status = 200, description = "the answer, and how it came about", body = Trace),
-    (status = 400, description = "the body is not what it should be, or names nothing", body = namechain_core::api_types::Refusal),
+    (status = 400, description = "the body does not have the expected form, or names nothing", body = namechain_core::api_types::Refusal),
     (status = 413, description = "the body is too large", body = namechain_core::api_types::Refusal),
     (status = 415, description = "the body is not JSON", body = namechain_core::api_types::Refusal),
     (status = 503, description = "it is starting", body = namechain_core::api_types::Refusal),

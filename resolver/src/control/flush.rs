@@ -13,6 +13,8 @@ pub fn flush(responder: &Responder, what: &Flush) -> Result<Flushed, Refusal> {
         (None, Some(zone)) => cache.flush_zone(&wire_form(zone)?),
         (None, None) => cache.flush(),
     };
+    // Keys are few and quickly fetched again: a name's own are not told apart.
+    responder.pipeline().legacy.flush_keys();
     tracing::info!(
         name = what.name,
         zone = what.zone,

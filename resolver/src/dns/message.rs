@@ -41,6 +41,11 @@ pub mod rcode {
     pub const REFUSED: u8 = 5;
     /// A name that a DNAME makes too long (RFC 6672 §2.2).
     pub const YXDOMAIN: u8 = 6;
+
+    /// Whether the server failed to answer (RFC 9520 §2).
+    pub fn is_failure(code: u8) -> bool {
+        matches!(code, FORMERR | SERVFAIL | NOTIMP | REFUSED)
+    }
 }
 
 /// A message that violates the format, with the first defect found.

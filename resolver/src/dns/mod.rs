@@ -5,6 +5,7 @@ pub mod ede;
 pub mod message;
 pub(crate) mod name;
 pub mod names;
+pub mod options;
 pub mod query;
 pub mod rdata;
 pub mod rtype;

@@ -2,11 +2,13 @@
 
 pub mod clock;
 mod limits;
+mod local_names;
 mod ports;
 pub(crate) mod random;
 mod resolv_conf;
 pub mod systemd;
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -34,14 +36,27 @@ pub fn system_dns() -> Result<SystemDns, OsError> {
 /// # Errors
 /// [`OsError`] if it can't be read.
 pub fn system_dns_from(path: &Path) -> Result<SystemDns, OsError> {
-    let read = || -> io::Result<String> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let text = read()
+    let text = read_bounded(path)
         .map_err(|error| OsError { path: path.display().to_string(), error: error.to_string() })?;
     Ok(parse(&text, interface_index))
+}
+
+/// The file with the machine's own names (hosts(5)).
+const HOSTS: &str = "/etc/hosts";
+
+/// The last labels of the search domains and of the names in hosts(5), in lower case. A file that
+/// can't be read has none.
+pub fn local_labels() -> BTreeSet<Vec<u8>> {
+    let read = |path: &str| read_bounded(Path::new(path)).unwrap_or_default();
+    let mut labels = local_names::search_labels(&read(RESOLV_CONF));
+    labels.extend(local_names::host_labels(&read(HOSTS)));
+    labels
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The system's DNS servers can't be read.

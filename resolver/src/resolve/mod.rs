@@ -9,6 +9,8 @@ pub mod answer;
 mod answer_builder;
 mod chain_answer;
 mod delegate;
+mod designated;
+mod root_policy;
 pub mod route;
 pub mod special;
 mod step;
@@ -45,6 +47,8 @@ use route::{Route, route};
 use step::{Step, contested, failed, follow, not_ready};
 
 pub use delegate::Delegation;
+pub use designated::Designated;
+pub use root_policy::{KNOWN_SUFFIXES, RootPolicy};
 pub use step::is_whole;
 
 /// The most steps that one query may take: aliases, and addresses of delegated servers.
@@ -54,6 +58,8 @@ pub const MAX_STEPS: u8 = 24;
 pub struct Pipeline {
     /// Where names of the chain are mounted.
     pub mounts: Mounts,
+    /// Which names at the root are the network's.
+    pub root_policy: RootPolicy,
     /// The chain.
     pub chain: Arc<dyn ChainSource>,
     /// Legacy DNS.
@@ -62,6 +68,8 @@ pub struct Pipeline {
     pub delegation: Delegation,
     /// The signer of the chain's answers.
     pub signer: Option<Arc<Signer>>,
+    /// The encrypted transports of this server.
+    pub designated: Designated,
 }
 
 /// A name of the chain to be looked up in the course of a query.
@@ -74,7 +82,7 @@ struct ChainQuery<'a> {
 impl Pipeline {
     /// Answers a question. Errors become answers with a response code and an extended error.
     pub async fn answer(&self, question: &Question) -> Answer {
-        self.resolve(question, &mut { MAX_STEPS }).await
+        upstream::bounded(self.resolve(question, &mut { MAX_STEPS })).await
     }
 
     /// Answers a question in at most `steps` steps, which it counts down.
@@ -85,7 +93,7 @@ impl Pipeline {
         let mut name = question.name.clone();
         while *steps > 0 {
             *steps -= 1;
-            let route = self.route(&name);
+            let route = self.route_question(&name, question.qtype);
             event("route", || route.describe(&name, self.legacy.has_zone(&name)));
             let by_route = origin_of(&route);
             let query = ChainQuery { question, name: &name, chain_answers: &chain_answers };
@@ -122,7 +130,10 @@ impl Pipeline {
     ) -> Step {
         let ChainQuery { question, name, chain_answers } = *query;
         match route {
-            Route::Special(special) => special::answer(special, question, name).into(),
+            Route::Special(special) => {
+                let designated = self.designated.answer(question, name);
+                designated.unwrap_or_else(|| special::answer(special, question, name)).into()
+            }
             Route::MountPoint => chain_answers.mount_point(question, name).into(),
             Route::NoSuchName => {
                 chain_answers.negative(Mount::Alt, question, name, Denial::Name, alt_soa()).into()
@@ -151,7 +162,35 @@ impl Pipeline {
     /// The source for a name. A zone with upstreams of its own comes first, even for special-use
     /// names, because it was configured on purpose.
     fn route(&self, name: &Name) -> Route {
-        if self.legacy.has_zone(name) { Route::Legacy } else { route(name, self.mounts) }
+        if self.legacy.has_zone(name) { Route::Legacy } else { self.route_without_zones(name) }
+    }
+
+    fn route_without_zones(&self, name: &Name) -> Route {
+        match route(name, self.mounts) {
+            Route::Chain(_, Mount::Root) if self.root_policy.is_never_chain(name) => Route::Legacy,
+            route => route,
+        }
+    }
+
+    /// The source for a question. The DS of a zone is its parent's data (RFC 4035 §3.1.4.1): that
+    /// of a special-use zone below `arpa.` is in legacy DNS, and proves that the zone is unsigned
+    /// (RFC 8375 §4). So is that of a special-use zone that has upstreams of its own.
+    fn route_question(&self, name: &Name, qtype: RecordType) -> Route {
+        if qtype != RecordType::DS {
+            return self.route(name);
+        }
+        if self.legacy.has_zone_for(name, qtype) {
+            return Route::Legacy;
+        }
+        match self.route_without_zones(name) {
+            Route::Special(special)
+                if special.has_legacy_parent(name)
+                    || (special.is_apex(name) && self.legacy.has_zone(name)) =>
+            {
+                Route::Legacy
+            }
+            route => route,
+        }
     }
 
     /// Looks the name up on the chain, and in legacy DNS only if the label is known to be
@@ -218,6 +257,10 @@ impl Pipeline {
         let ChainQuery { question, name, chain_answers } = *query;
         let nothing =
             |denial| chain_answers.negative(mount, question, name, denial, zone.soa()).into();
+        if mount == Mount::Root && self.root_policy.withholds(name, question.qtype) {
+            event("zone", || "a name of one label has no addresses here".into());
+            return nothing(Denial::Data(Vec::new()));
+        }
         let said = zone.answer(name, question.qtype);
         event("zone", || said.describe(question.qtype));
         match said {

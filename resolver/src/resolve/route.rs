@@ -9,6 +9,7 @@ use namechain_core::types::{Name, Reserved};
 
 use crate::{
     chain::mount::{ALT_LABELS, Mount, Mounts},
+    dns::names,
     resolve::{special, special::Special},
 };
 
@@ -71,6 +72,9 @@ pub fn route(name: &DnsName, mounts: Mounts) -> Route {
             Some(Some(name)) => Route::Chain(name, Mount::Alt),
         };
     }
+    if mounts.root && special::is_canary(&labels) {
+        return Route::Special(&special::CANARY);
+    }
     if let Some(special) = special::find(name) {
         return Route::Special(special);
     }
@@ -78,6 +82,14 @@ pub fn route(name: &DnsName, mounts: Mounts) -> Route {
         Some(name) if mounts.root => Route::Chain(name, Mount::Root),
         _ => Route::Legacy,
     }
+}
+
+/// Whether the name of a question (uncompressed QNAME, QTYPE, QCLASS) may be registered on the
+/// chain, or is below one that may, at the root.
+pub fn is_registrable(question: &[u8]) -> bool {
+    let name = question.get(..question.len().saturating_sub(4)).and_then(names::to_name);
+    let route = name.map(|name| route(&name, Mounts { root: true, alt: true }));
+    matches!(route, Some(Route::Chain(_, Mount::Root)))
 }
 
 /// The label as a name that may be registered on the chain.
@@ -136,6 +148,12 @@ mod tests {
             ("namechain.", "legacy"),
             ("localhost.", "special localhost"),
             ("a.b.localhost.", "special localhost"),
+            ("internal.", "legacy"),
+            ("metadata.google.internal.", "legacy"),
+            ("ipv4only.arpa.", "legacy"),
+            ("use-application-dns.net.", "special use-application-dns.net"),
+            ("www.Use-Application-DNS.NET.", "special use-application-dns.net"),
+            ("xuse-application-dns.net.", "legacy"),
             ("printer.local.", "special local"),
             ("1.0.168.192.in-addr.arpa.", "special 168.192.in-addr.arpa"),
             ("1.0.0.9.in-addr.arpa.", "legacy"),
@@ -149,6 +167,7 @@ mod tests {
     fn a_mount_that_is_off() {
         let only_alt = Mounts { root: false, alt: true };
         assert_eq!(routed("alice.", only_alt), "legacy");
+        assert_eq!(routed("use-application-dns.net.", only_alt), "legacy");
         assert_eq!(routed("alice.namechain.alt.", only_alt), "alice at Alt");
         let only_root = Mounts { root: true, alt: false };
         assert_eq!(routed("alice.", only_root), "alice at Root");
@@ -158,6 +177,17 @@ mod tests {
             "it never leaves the machine all the same"
         );
         assert_eq!(routed("namechain.alt.", only_root), "special alt");
+    }
+
+    #[test]
+    fn what_can_be_registered() {
+        let question = |name| crate::dns::testing::question(name, 1);
+        for name in ["alice", "www.Alice", "mycompany"] {
+            assert!(is_registrable(&question(name)), "{name}");
+        }
+        for name in ["com", "www.example.com", "", "localhost", "alice.namechain.alt", "internal"] {
+            assert!(!is_registrable(&question(name)), "{name}");
+        }
     }
 
     #[test]

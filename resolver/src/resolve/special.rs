@@ -2,7 +2,9 @@
 //!
 //! The registry is IANA's "Special-Use Domain Names" with "Locally-Served DNS Zones" (RFC 6303).
 //! `example.` and the other documentation domains are not here: by RFC 6761 §6.5 resolvers treat
-//! them like any other name.
+//! them like any other name. `ipv4only.arpa` is not here: only the network's own server knows its
+//! NAT64, and a resolver that does no DNS64 forwards it (RFC 8880 §7.1). `internal` is not here:
+//! it is for private use (ICANN resolution 2024.07.29.06), and the network's own server answers.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -32,6 +34,23 @@ pub struct Special {
     rule: Rule,
 }
 
+impl Special {
+    fn label_count(&self) -> usize {
+        self.zone.split('.').count() + usize::from(std::ptr::eq(self, &SHARED))
+    }
+
+    /// Whether `name` is the zone itself and its parent is a zone of legacy DNS, which says whether
+    /// it is signed. Of `resolver.arpa` nothing is sent upstream (RFC 9462 §6.4).
+    pub fn has_legacy_parent(&self, name: &Name) -> bool {
+        self.zone.ends_with(".arpa") && self.rule != Rule::NoData && self.is_apex(name)
+    }
+
+    /// Whether a name that is in the zone is the zone itself.
+    pub fn is_apex(&self, name: &Name) -> bool {
+        name.iter().count() == self.label_count()
+    }
+}
+
 /// What is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
@@ -45,8 +64,6 @@ enum Rule {
     LoopbackReverse,
     /// The name and all names below it exist without data.
     NoData,
-    /// The addresses by which NAT64 is discovered; here there is none.
-    Ipv4Only,
     /// As `Empty`, with a PTR record to `ipv4only.arpa` at the zone itself.
     Ipv4OnlyReverse,
 }
@@ -63,11 +80,9 @@ pub static TABLE: &[Special] = &[
     row("local", "RFC 6762 §22.1", Rule::Nothing),
     row("onion", "RFC 7686 §2", Rule::Nothing),
     row("alt", "RFC 9476 §3", Rule::Nothing),
-    row("internal", "ICANN resolution 2024.07.29.06", Rule::Nothing),
     row("home.arpa", "RFC 8375 §4", Rule::Empty),
     row("service.arpa", "RFC 9665 §10.1", Rule::Nothing),
     row("resolver.arpa", "RFC 9462 §6.4", Rule::NoData),
-    row("ipv4only.arpa", "RFC 8880 §7.1", Rule::Ipv4Only),
     row("170.0.0.192.in-addr.arpa", "RFC 8880 §7.2", Rule::Ipv4OnlyReverse),
     row("171.0.0.192.in-addr.arpa", "RFC 8880 §7.2", Rule::Ipv4OnlyReverse),
     row("eap-noob.arpa", "RFC 9140 §5.3", Rule::Nothing),
@@ -120,6 +135,16 @@ pub static TABLE: &[Special] = &[
 /// `127.100.in-addr.arpa`.
 static SHARED: Special = row("100.in-addr.arpa", "RFC 7793 §2", Rule::Empty);
 
+/// The domain by which a network tells Firefox not to go around its resolver. While names of the
+/// chain stand at the root, that would hide them.
+pub static CANARY: Special = row("use-application-dns.net", "Mozilla", Rule::Nothing);
+
+/// Whether a name is at or below [`CANARY`].
+pub fn is_canary(labels: &[&[u8]]) -> bool {
+    matches!(labels, [.., domain, net] if domain.eq_ignore_ascii_case(b"use-application-dns")
+        && net.eq_ignore_ascii_case(b"net"))
+}
+
 /// The TTL of special answers: they change with the software only (RFC 6303 §3 has 10,800 too).
 const TTL_SECS: u32 = 10_800;
 
@@ -139,8 +164,9 @@ pub fn find(name: &Name) -> Option<&'static Special> {
     let last = name.iter().next_back()?;
     // All entries end in one of few labels: most names leave here.
     let name = match last.to_ascii_lowercase().as_slice() {
-        b"arpa" | b"localhost" | b"invalid" | b"test" | b"local" | b"onion" | b"alt"
-        | b"internal" => names::relative(name, 0),
+        b"arpa" | b"localhost" | b"invalid" | b"test" | b"local" | b"onion" | b"alt" => {
+            names::relative(name, 0)
+        }
         _ => return None,
     };
     let tails = names::label_starts(&name);
@@ -155,7 +181,7 @@ pub fn find(name: &Name) -> Option<&'static Special> {
 
 /// Answers a question for a name found by [`find`].
 pub fn answer(special: &Special, question: &Question, name: &Name) -> Answer {
-    let labels = special.zone.split('.').count() + usize::from(std::ptr::eq(special, &SHARED));
+    let labels = special.label_count();
     let zone = name.trim_to(labels).to_lowercase();
     let at_zone = name.iter().count() == labels;
     let at_loopback = special.rule == Rule::LoopbackReverse
@@ -166,9 +192,6 @@ pub fn answer(special: &Special, question: &Question, name: &Name) -> Answer {
         (Rule::Loopback, RecordType::AAAA) => vec![RData::AAAA(AAAA(Ipv6Addr::LOCALHOST))],
         (Rule::LoopbackReverse, RecordType::PTR) if at_loopback => vec![pointer("localhost.")],
         (Rule::Ipv4OnlyReverse, RecordType::PTR) if at_zone => vec![pointer("ipv4only.arpa.")],
-        (Rule::Ipv4Only, RecordType::A) if at_zone => {
-            [170, 171].map(|last| RData::A(A::new(192, 0, 0, last))).to_vec()
-        }
         (rule, RecordType::SOA) if at_zone && rule != Rule::Nothing => {
             return Answer::records(vec![soa(zone)]);
         }
@@ -186,7 +209,7 @@ pub fn answer(special: &Special, question: &Question, name: &Name) -> Answer {
         Rule::Nothing => false,
         Rule::Loopback | Rule::NoData => true,
         Rule::LoopbackReverse => at_zone || at_loopback,
-        Rule::Empty | Rule::Ipv4Only | Rule::Ipv4OnlyReverse => at_zone,
+        Rule::Empty | Rule::Ipv4OnlyReverse => at_zone,
     };
     Answer::negative(if exists { ResponseCode::NoError } else { ResponseCode::NXDomain }, soa(zone))
 }
@@ -247,14 +270,13 @@ mod tests {
             ("printer.local.", A, "no name"),
             ("abc.onion.", A, "no name"),
             ("other.alt.", A, "no name"),
-            ("host.internal.", A, "no name"),
+            ("host.internal.", A, "not special"),
             ("home.arpa.", A, "no data"),
             ("nas.home.arpa.", A, "no name"),
             ("_dns.resolver.arpa.", SVCB, "no data"),
             ("resolver.arpa.", A, "no data"),
-            ("ipv4only.arpa.", A, "192.0.0.170 192.0.0.171"),
-            ("ipv4only.arpa.", AAAA, "no data"),
-            ("x.ipv4only.arpa.", A, "no name"),
+            ("ipv4only.arpa.", A, "not special"),
+            ("ipv4only.arpa.", AAAA, "not special"),
             ("170.0.0.192.in-addr.arpa.", PTR, "ipv4only.arpa."),
             ("1.0.0.127.in-addr.arpa.", PTR, "localhost."),
             ("2.0.0.127.in-addr.arpa.", PTR, "no name"),
@@ -286,7 +308,7 @@ mod tests {
         for special in TABLE {
             let name = Name::from_ascii(format!("below.{}.", special.zone)).unwrap();
             assert_eq!(find(&name), Some(special), "{}", special.zone);
-            assert!(special.source.starts_with("RFC ") || special.source.starts_with("ICANN "));
+            assert!(special.source.starts_with("RFC "));
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         cookie::{Jar, Policy, Sent},
         ede::Ede,
         message::Packet,
-        query,
+        options, query,
         query::{Client, Question, Transport},
         rtype,
     },
@@ -312,7 +312,11 @@ impl Responder {
         if header.message_type != MessageType::Query {
             return None;
         }
-        let answer = match Message::from_vec(bytes) {
+        let message = Message::from_vec(bytes).or_else(|error| {
+            // The decoder checks the values of options that have no effect here.
+            options::without_unused(bytes).map_or(Err(error), |less| Message::from_vec(&less))
+        });
+        let answer = match message {
             Ok(message) => {
                 self.respond(&message.metadata, &message.queries, message.edns.as_ref(), client)
                     .await

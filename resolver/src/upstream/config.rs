@@ -26,11 +26,13 @@ pub struct UpstreamsConfig {
     pub recursive: RecursiveConfig,
     /// The size of the cache in bytes, including its bookkeeping.
     pub cache_bytes: usize,
-    /// The least time for which an answer is cached, whatever its TTL. Answers with a TTL of 0 are
-    /// never cached.
+    /// The least TTL of answers, here and for clients. Signatures may permit less.
     pub min_ttl: Duration,
-    /// The longest time for which an answer is cached.
+    /// The greatest TTL of answers, here and for clients.
     pub max_ttl: Duration,
+    /// Whether a name (a question in wire form) may exist a moment later: then NXDOMAIN has a TTL
+    /// of 30 seconds at most.
+    pub short_nxdomain: Option<fn(&[u8]) -> bool>,
     /// For how long an expired answer may be served when no upstream gives a newer one (RFC 8767);
     /// zero: never.
     pub serve_stale: Duration,
@@ -95,6 +97,7 @@ impl Default for UpstreamsConfig {
             cache_bytes: DEFAULT_BYTES,
             min_ttl: Duration::ZERO,
             max_ttl: MAX_POSITIVE_TTL,
+            short_nxdomain: None,
             serve_stale: MAX_STALE_AGE,
             timeout: Duration::from_secs(5),
             first_retry: Duration::from_millis(400),

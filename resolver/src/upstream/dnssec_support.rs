@@ -1,6 +1,7 @@
 //! Which upstreams pass on the DNSSEC records that validation needs.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 use super::inflight::InFlight;
 use super::policy::ValidationPolicy;
 use super::target::Target;
+use super::unvalidated::Unvalidated;
 use super::zones::ZoneTargets;
 use crate::dnssec::validate::{Anchors, Validator};
 
@@ -55,6 +57,10 @@ struct ProbeState {
 pub struct DnssecSupport {
     pub validator: Validator,
     pub fetches: Arc<InFlight>,
+    /// Answers that were taken without validation.
+    pub unvalidated: Unvalidated,
+    /// Whether the upstreams that support DNSSEC do not reply, which was logged.
+    pub is_falling_back: AtomicBool,
     seen: Mutex<HashMap<Target, ProbeState>>,
     /// Notified whenever the support of an upstream becomes known.
     pub news: watch::Sender<()>,
@@ -66,6 +72,8 @@ impl DnssecSupport {
         Self {
             validator: Validator::new(anchors),
             fetches: InFlight::new(limit),
+            unvalidated: Unvalidated::default(),
+            is_falling_back: AtomicBool::new(false),
             seen: Mutex::default(),
             news: watch::Sender::new(()),
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 
+use super::budget::MAX_MESSAGES_PER_QUESTION;
 use super::target::Target;
 use super::transport::ChannelError;
 use crate::dns::ede::Ede;
@@ -47,6 +48,24 @@ pub enum ForwardError {
         /// The limit.
         limit: usize,
     },
+    /// The queries for one zone take up their share: its servers do not reply in time.
+    #[error(
+        "{limit} queries for names in {zone} are already in flight, and get no replies in time"
+    )]
+    ZoneBusy {
+        /// The share.
+        limit: usize,
+        /// The zone.
+        zone: String,
+    },
+    /// All servers of a delegation have as many queries in flight as they may.
+    #[error("{limit} queries are already in flight to each of {}", tried(.servers))]
+    ServersBusy {
+        /// The limit.
+        limit: usize,
+        /// The servers.
+        servers: Vec<Target>,
+    },
     /// The type can't be forwarded (a zone transfer, or a pseudo type of the protocol itself).
     #[error("{0} is not a type that can be forwarded")]
     NotForwardable(RecordType),
@@ -68,17 +87,22 @@ impl ForwardError {
     /// The extended DNS error for the SERVFAIL (RFC 8914).
     pub fn ede(&self) -> Ede {
         let code = match self {
-            Self::NoUpstream | Self::FailedRecently | Self::Loop { .. } | Self::LoopProbe(_) => {
-                Ede::NO_REACHABLE_AUTHORITY
-            }
+            Self::NoUpstream
+            | Self::FailedRecently
+            | Self::Loop { .. }
+            | Self::LoopProbe(_)
+            | Self::ZoneBusy { .. }
+            | Self::ServersBusy { .. } => Ede::NO_REACHABLE_AUTHORITY,
             Self::AllFailed { last: ExchangeError::Network { .. }, .. } => Ede::NETWORK_ERROR,
             Self::AllFailed { last: ExchangeError::Bogus { .. }, .. } => Ede::DNSSEC_BOGUS,
+            Self::AllFailed { last: ExchangeError::OverBudget, .. } => Ede::OTHER,
             Self::AllFailed { .. } => Ede::NO_REACHABLE_AUTHORITY,
-            Self::Busy { .. } => Ede::NOT_READY,
             Self::NotForwardable(_) => Ede::NOT_SUPPORTED,
-            Self::Config(_) | Self::Upstream(_) | Self::Unreadable(_) | Self::Abandoned => {
-                Ede::OTHER
-            }
+            Self::Busy { .. }
+            | Self::Config(_)
+            | Self::Upstream(_)
+            | Self::Unreadable(_)
+            | Self::Abandoned => Ede::OTHER,
         };
         Ede::new(code, self.to_string())
     }
@@ -115,6 +139,9 @@ pub enum ExchangeError {
         /// The server.
         server: Target,
     },
+    /// The question has caused as many queries as it may.
+    #[error("the question needs more than {MAX_MESSAGES_PER_QUESTION} queries to DNS servers")]
+    OverBudget,
     /// The operating system gave no random bytes.
     #[error("no random bytes from the operating system: {0}")]
     Random(String),

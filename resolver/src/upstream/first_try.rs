@@ -14,11 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dnssec_support::FirstTryMode;
+use super::judge::Judge;
 use super::loop_detect;
+use super::policy::ValidationPolicy;
 use super::select::UpstreamAnswer;
 use super::shared::Shared;
 use super::transport::query::{QUERY_RANDOM_BYTES, Query, QueryFlags, ReplyCheck, ServerCaps};
-use super::validate::{Validation, apply_verdict, validation_flags};
+use super::validate::{apply_verdict, validation_flags};
 use crate::cache::{Answer, Key, Scope, lifetime};
 use crate::dns::message::{Packet, Section, rcode, u16_at};
 use crate::dns::rtype;
@@ -36,7 +38,11 @@ pub struct FirstTry {
     caps: ServerCaps,
     /// Whether the answer is validated, here or by a client that set CD; and the client's flags.
     validates: bool,
+    /// Whether it would be, if its upstream supported DNSSEC.
+    unvalidated: bool,
     flags: QueryFlags,
+    /// The settings by which it was sent.
+    generation: u64,
 }
 
 impl FirstTry {
@@ -119,16 +125,20 @@ impl FirstTries<'_> {
             return None;
         }
         let (server, validates) = self.target(question)?;
+        // It is the zone of all names outside of those with upstreams of their own.
+        let policy = self.0.zones.of(question).policy();
         let caps = self.0.selector.caps(&server.into());
-        let flags = QueryFlags { recursive: true, dnssec_ok, checking_disabled };
+        let flags = QueryFlags { dnssec_ok, checking_disabled, ..QueryFlags::plain() };
         let asked = if validates { validation_flags(flags) } else { flags };
         Some(FirstTry {
             server,
             validates,
+            unvalidated: !validates && policy == ValidationPolicy::IfSupported,
             flags,
             query: Query::new(question, asked, caps, server.ip().is_loopback(), random),
             key: Key::new(question, dnssec_ok, checking_disabled, Scope::Upstreams),
             caps,
+            generation: self.0.generation,
         })
     }
 
@@ -145,11 +155,15 @@ impl FirstTries<'_> {
             return FirstReply::Stray;
         }
         match asked.query.check(datagram, true) {
-            ReplyCheck::Stray => return FirstReply::Stray,
+            ReplyCheck::Stray | ReplyCheck::Bare(_) => return FirstReply::Stray,
             ReplyCheck::Answer => {}
             _ => return FirstReply::Other,
         }
         let Ok(packet) = Packet::parse(datagram) else { return FirstReply::Other };
+        // After a reload the upstreams may be others: the slow path asks again.
+        if asked.generation != self.0.generation {
+            return FirstReply::Other;
+        }
         if !matches!(packet.rcode(), rcode::NOERROR | rcode::NXDOMAIN) {
             return FirstReply::Other;
         }
@@ -158,6 +172,9 @@ impl FirstTries<'_> {
             return FirstReply::Other;
         };
         self.0.selector.record_reply(&from.into(), rtt, asked.caps);
+        if asked.validates {
+            self.0.remove_unvalidated();
+        }
         let Some(received) = self.validate(asked, from, &packet, answer) else {
             return FirstReply::Other;
         };
@@ -174,7 +191,7 @@ impl FirstTries<'_> {
         FirstReply::Answer { answer, alias }
     }
 
-    /// The answer after validation; `None` if validation needs further queries.
+    /// The answer after validation; `None` if that needs further queries.
     fn validate(
         &self,
         asked: &FirstTry,
@@ -183,18 +200,19 @@ impl FirstTries<'_> {
         answer: Answer,
     ) -> Option<UpstreamAnswer> {
         let selector = &self.0.selector;
-        let mut received = UpstreamAnswer {
+        let mut answer = answer;
+        let keep = selector.bound_ttls(&mut answer, lifetime(packet, false), Duration::MAX);
+        let received = UpstreamAnswer {
             answer: Arc::new(answer),
             server: from.into(),
-            keep: None,
+            keep,
             bogus: false,
+            unvalidated: asked.unvalidated,
         };
         if asked.validates && !asked.flags.checking_disabled {
-            let validated = Validation::validate_without_queries(self.0, received.answer.wire())?;
+            let validated = Judge::judge_without_queries(self.0, received.answer.wire())?;
             return apply_verdict(selector, asked.flags.dnssec_ok, &received, &validated);
         }
-        received.keep = lifetime(packet, false)
-            .map(|(kind, life)| (kind, selector.clamp_ttl(&received.answer, life)));
         Some(received)
     }
 }

@@ -6,6 +6,7 @@
 //! transport: UDP, TCP | kept connections: TCP, TLS, HTTPS, QUIC | a recursive resolver of our own
 //! ```
 
+mod budget;
 mod config;
 mod decode;
 #[cfg(test)]
@@ -15,6 +16,8 @@ mod error;
 mod first_try;
 mod inflight;
 mod infra;
+mod judge;
+mod load;
 mod loop_detect;
 mod policy;
 mod rebind;
@@ -29,14 +32,16 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod unvalidated;
 mod validate;
 mod zones;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use hickory_proto::rr::Name;
+use hickory_proto::rr::{Name, RecordType};
 
 use crate::cache::Cache;
 use crate::dns::names;
@@ -53,6 +58,7 @@ use target::Targets;
 use zones::{ZoneTargets, Zones};
 
 pub use crate::cache::CacheStats;
+pub use budget::{MAX_MESSAGES_PER_QUESTION, bounded};
 pub use config::{ForwardZone, UpstreamsConfig, ValidateConfig, ValidateMode};
 pub use decode::decode;
 pub use dnssec_support::UpstreamDnssec;
@@ -84,6 +90,15 @@ impl Upstreams {
         cache: Arc<Cache>,
         clock: Arc<Clock>,
     ) -> Result<Self, ForwardError> {
+        Self::with_generation(config, cache, clock, 0)
+    }
+
+    fn with_generation(
+        config: UpstreamsConfig,
+        cache: Arc<Cache>,
+        clock: Arc<Clock>,
+        generation: u64,
+    ) -> Result<Self, ForwardError> {
         config.check()?;
         let mut targets = Targets::new(&config.recursive, &clock);
         let rest = targets.of(&config.upstreams)?;
@@ -95,12 +110,21 @@ impl Upstreams {
             zones.push(ZoneTargets::new(name, targets.of(&zone.upstreams)?, policy));
         }
         let ttl = (config.min_ttl.min(config.max_ttl), config.max_ttl);
-        let selector = Selector::new(clock, config.timeout, config.first_retry, ttl, config.rebind);
+        let selector = Selector::new(
+            clock,
+            config.timeout,
+            config.first_retry,
+            ttl,
+            config.short_nxdomain,
+            config.rebind,
+        );
         let shared = Arc::new(Shared {
             zones: Zones::new(zones, rest, config.validate.policy()),
             cache,
             selector: Arc::new(selector),
             dnssec: DnssecSupport::new(anchors, config.max_in_flight),
+            generation,
+            retired: AtomicBool::new(false),
         });
         let resolver = CachingResolver {
             shared: shared.clone(),
@@ -120,33 +144,57 @@ impl Upstreams {
     }
 
     /// A copy with another configuration and the same cache, whose size and stale time do not
-    /// change. Cached answers for names that now have other upstreams are removed.
+    /// change. Once it is in force, call [`Upstreams::take_over`].
     ///
     /// # Errors
-    /// As [`Upstreams::new`]; the cache is unchanged then.
+    /// As [`Upstreams::new`].
     pub fn reconfigured(&self, config: UpstreamsConfig) -> Result<Self, ForwardError> {
         let (cache, clock) = (self.shared.cache.clone(), self.shared.selector.clock.clone());
-        let new = Self::new(config, cache, clock)?;
-        for zone in new
-            .shared
-            .zones
-            .different_from(&self.shared.zones)
-            .chain(self.shared.zones.different_from(&new.shared.zones))
+        Self::with_generation(config, cache, clock, self.shared.generation + 1)
+    }
+
+    /// Removes from the cache what `before` put there and these settings would not: answers for
+    /// names that now have other upstreams, all answers if they were validated, filtered or bounded
+    /// in another way, and all failures. Queries of `before` in flight still get their answers,
+    /// which are not cached.
+    pub fn take_over(&self, before: &Self) {
+        let (old, new, cache) = (&before.shared, &self.shared, &self.shared.cache);
+        old.retire();
+        if self.validate != before.validate
+            || new.selector.rebind != old.selector.rebind
+            || new.selector.ttl != old.selector.ttl
+            || new.selector.short_nxdomain.is_some() != old.selector.short_nxdomain.is_some()
+            || new.zones.has_other_rest(&old.zones)
         {
-            self.shared.cache.flush_zone(zone.name());
+            cache.flush();
+            return;
         }
-        // Cached answers were validated and filtered by the old settings.
-        if new.validate != self.validate
-            || new.shared.selector.rebind != self.shared.selector.rebind
-        {
-            self.shared.cache.flush();
+        new.dnssec.unvalidated.inherit(&old.dnssec.unvalidated);
+        let changed =
+            new.zones.different_from(&old.zones).chain(old.zones.different_from(&new.zones));
+        for zone in changed {
+            cache.flush_zone(zone.name());
         }
-        Ok(new)
+        cache.flush_failures();
+    }
+
+    /// Removes all zones' keys, and which zones are bogus.
+    pub fn flush_keys(&self) {
+        self.shared.dnssec.validator.flush();
     }
 
     /// Whether a name is in a zone with upstreams of its own.
     pub fn has_zone(&self, name: &Name) -> bool {
         !self.shared.zones.of(&names::to_wire(name)).is_rest()
+    }
+
+    /// Whether a question is for a zone with upstreams of its own: for DS that is the zone of the
+    /// name's parent.
+    pub fn has_zone_for(&self, name: &Name, qtype: RecordType) -> bool {
+        let mut question = names::to_wire(name);
+        question.extend_from_slice(&u16::from(qtype).to_be_bytes());
+        question.extend_from_slice(&[0, 1]);
+        !self.shared.zones.of_question(&question).is_rest()
     }
 
     /// Whether both names have the same upstreams: only then may an answer for one contain records

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+use super::budget::in_budget;
 use super::decode::decode;
 use super::error::ForwardError;
 use super::inflight::{InFlight, Leader, wait_outcome};
@@ -45,7 +46,7 @@ impl CachingResolver {
     /// [`ForwardError`], if there is no answer.
     pub async fn resolve(&self, question: &Question) -> Result<Reply, ForwardError> {
         let wire: Arc<[u8]> = question.wire().into();
-        let zone = self.shared.zones.of(&wire);
+        let zone = self.shared.zones.of_question(&wire);
         let token = loop_detect::token(&wire);
         if let Some(server) = token.and_then(|token| self.shared.selector.on_probe(&token)) {
             return Err(ForwardError::LoopProbe(server));
@@ -109,7 +110,7 @@ impl CachingResolver {
             }
             None => event("cache", || "not cached".into()),
         }
-        let (receiver, leader) = match self.in_flight.join(&key) {
+        let (receiver, leader) = match self.in_flight.join(&key, now) {
             Ok(joined) => joined,
             Err(error) => return self.stale_or_error(&key, &wire, error),
         };
@@ -137,7 +138,8 @@ impl CachingResolver {
     /// Fetches a cached answer that is about to expire again, unless too much is in flight.
     fn prefetch(&self, key: &Key, query: UpstreamQuery) {
         if !self.in_flight.is_busy()
-            && let Ok((_, Some(leader))) = self.in_flight.join(key)
+            && let Ok((_, Some(leader))) =
+                self.in_flight.join(key, self.shared.selector.clock.now())
         {
             self.spawn_query(leader, query);
         }
@@ -147,7 +149,7 @@ impl CachingResolver {
     /// to expire.
     pub fn refresh(&self, question: &Question) {
         let wire: Arc<[u8]> = question.wire().into();
-        let zone = self.shared.zones.of(&wire);
+        let zone = self.shared.zones.of_question(&wire);
         if zone.targets().is_empty() || rtype::is_pseudo(question.qtype.into()) {
             return;
         }
@@ -156,21 +158,27 @@ impl CachingResolver {
         self.prefetch(&key, query);
     }
 
-    fn spawn_query(&self, leader: Leader, query: UpstreamQuery) {
+    fn spawn_query(&self, mut leader: Leader, query: UpstreamQuery) {
         // A task of its own: the client that asked first may give up while others wait.
         let shared = self.shared.clone();
-        tokio::spawn(in_scope(async move {
-            let received = match query.policy {
-                ValidationPolicy::None => shared.selector.run(&query).await,
-                ValidationPolicy::IfSupported | ValidationPolicy::Always => {
-                    Validation::new(shared.clone()).run_validated(&query).await
+        tokio::spawn(in_budget(in_scope(async move {
+            let work = async {
+                match query.policy {
+                    ValidationPolicy::None => shared.selector.run(&query).await,
+                    ValidationPolicy::IfSupported | ValidationPolicy::Always => {
+                        Validation::new(shared.clone()).run_validated(&query).await
+                    }
                 }
+            };
+            let received = tokio::select! {
+                received = work => received,
+                () = leader.displaced() => return,
             };
             shared.complete(
                 leader,
                 received.map(|received| shared.selector.apply_rebind_policy(&query, received)),
             );
-        }));
+        })));
     }
 
     fn new_query(
@@ -220,6 +228,7 @@ fn flags_of(question: &Question, recursive: bool) -> QueryFlags {
         recursive,
         dnssec_ok: question.dnssec_ok,
         checking_disabled: question.checking_disabled,
+        edns_required: false,
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::error::{ExchangeError, ForwardError};
 use super::infra::{InfraCache, LOOP_TEST_INTERVAL};
+use super::load::ServerLoad;
 use super::policy::ValidationPolicy;
 use super::rebind::Rebind;
 use super::target::Target;
@@ -34,6 +35,9 @@ const MAX_TRIES: usize = 6;
 const MAX_ROUNDS: usize = 3;
 /// The most servers of a list that are used.
 pub const MAX_SERVERS: usize = 16;
+/// The longest time for which NXDOMAIN is cached, here and by clients, for a name that may be
+/// registered on the chain at the next block.
+const SHORT_NXDOMAIN_TTL: Duration = Duration::from_secs(30);
 /// The time limit of a loop test.
 const TEST_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -45,6 +49,8 @@ pub struct UpstreamAnswer {
     pub keep: Option<(AnswerKind, Duration)>,
     /// It is a SERVFAIL made here, because the upstream's answer was bogus.
     pub bogus: bool,
+    /// It was taken without validation, and other upstreams may be validated again later.
+    pub unvalidated: bool,
 }
 
 /// A query to be sent to one of several servers.
@@ -89,10 +95,15 @@ pub struct Selector {
     pub loops: LoopDetector,
     pub timeout: Duration,
     pub first_retry: Duration,
-    /// The least and the longest time for which an answer is cached.
+    /// The least and the greatest TTL of answers.
     pub ttl: (Duration, Duration),
+    /// Names (questions in wire form) that may exist a moment later, so that NXDOMAIN is cached for
+    /// [`SHORT_NXDOMAIN_TTL`] at most.
+    pub short_nxdomain: Option<fn(&[u8]) -> bool>,
     /// Rebinding protection.
     pub rebind: Rebind,
+    /// The queries in flight to servers of delegations.
+    load: Arc<ServerLoad>,
     servers: Mutex<InfraCache>,
     /// Notified whenever a server is found to be in a forwarding loop.
     loop_found: watch::Sender<()>,
@@ -115,6 +126,7 @@ impl Selector {
         timeout: Duration,
         first_retry: Duration,
         ttl: (Duration, Duration),
+        short_nxdomain: Option<fn(&[u8]) -> bool>,
         rebind: Rebind,
     ) -> Self {
         Self {
@@ -124,7 +136,9 @@ impl Selector {
             timeout,
             first_retry,
             ttl,
+            short_nxdomain,
             rebind,
+            load: Arc::default(),
             servers: Mutex::default(),
             loop_found: watch::Sender::new(()),
         }
@@ -150,6 +164,7 @@ impl Selector {
         if order.is_empty() && !query.servers.is_empty() {
             return Err(ForwardError::Loop { servers: query.servers.clone() });
         }
+        let order = self.load.without_busy(order, query.flags.recursive)?;
         let mut progress = Progress::default();
         let selector = self.run_attempts(&order, query, &mut progress);
         let received = tokio::time::timeout(self.timeout, selector).await.ok().flatten();
@@ -236,6 +251,7 @@ impl Selector {
     ) -> Result<UpstreamAnswer, ExchangeError> {
         let started = self.clock.now();
         let caps = self.servers().caps(&server, started);
+        let _counted = (!query.flags.recursive).then(|| self.load.count(&server));
         event("upstream", || {
             format!(
                 "query to {server}: {}{}",
@@ -248,13 +264,14 @@ impl Selector {
             let received = self.read_reply(&server, &query, &replied)?;
             let now = self.clock.now();
             match received.answer.rcode() {
-                rcode::REFUSED | rcode::NOTIMP => self.servers().record_failure(&server, now),
-                _ => self.servers().record_reply(
-                    &server,
-                    now.saturating_sub(started),
-                    replied.caps,
-                    now,
-                ),
+                // NOTIMP may be about this one type.
+                rcode::REFUSED => self.servers().record_failure(&server, now),
+                code => {
+                    // That it lacks something is known only if the query without it succeeded.
+                    let shown = if is_final(code) { replied.caps } else { caps };
+                    let latency = now.saturating_sub(started);
+                    self.servers().record_reply(&server, latency, shown, now);
+                }
             }
             Ok(received)
         });
@@ -267,7 +284,7 @@ impl Selector {
                 Err(error) => format!("{error}, after {took} us"),
             }
         });
-        if result.is_err() {
+        if result.as_ref().is_err_and(|error| *error != ExchangeError::OverBudget) {
             self.servers().record_failure(&server, self.clock.now());
             self.exchange.forget(&server);
         }
@@ -284,11 +301,17 @@ impl Selector {
         let keep_ad = recursive && query.trust_ad && server.is_path_secure();
         let malformed = |what| ExchangeError::Malformed { server: server.clone(), what };
         // A referral is useless without its glue.
-        let (packet, answer) =
+        let (packet, mut answer) =
             replied.read(keep_ad, !recursive).map_err(|error| malformed(error.0))?;
-        let keep =
-            lifetime(&packet, !recursive).map(|(kind, life)| (kind, self.clamp_ttl(&answer, life)));
-        Ok(UpstreamAnswer { keep, answer: Arc::new(answer), server: server.clone(), bogus: false })
+        let found = lifetime(&packet, !recursive);
+        let keep = self.bound_ttls(&mut answer, found, Duration::MAX);
+        Ok(UpstreamAnswer {
+            keep,
+            answer: Arc::new(answer),
+            server: server.clone(),
+            bogus: false,
+            unvalidated: false,
+        })
     }
 
     /// Applies rebinding protection to an answer. It does not apply to zones with upstreams of
@@ -314,15 +337,32 @@ impl Selector {
         nothing.map_or(answer, Arc::new)
     }
 
-    /// For how long an answer is cached: its TTL within the configured bounds. Error codes are not
-    /// subject to the bounds.
-    pub fn clamp_ttl(&self, answer: &Answer, life: Duration) -> Duration {
-        let (least, most) = self.ttl;
-        if matches!(answer.rcode(), rcode::SERVFAIL | rcode::REFUSED) {
-            life
-        } else {
-            life.max(least).min(most)
+    /// Brings the TTLs of an answer within the configured bounds, and returns for how long it is
+    /// cached; `None` if it may not be. `found`: its kind and lifetime; `most`: the longest time
+    /// that signatures permit. A negative answer's TTLs are its lifetime: the least of the SOA's
+    /// TTL and its MINIMUM (RFC 2308 §5). Error codes are not subject to the bounds.
+    pub fn bound_ttls(
+        &self,
+        answer: &mut Answer,
+        found: Option<(AnswerKind, Duration)>,
+        most: Duration,
+    ) -> Option<(AnswerKind, Duration)> {
+        let (kind, life) = found?;
+        if rcode::is_failure(answer.rcode()) {
+            return found;
         }
+        let mut most = most.min(self.ttl.1);
+        if answer.rcode() == rcode::NXDOMAIN
+            && self.short_nxdomain.is_some_and(|is_short| is_short(answer.question()))
+        {
+            most = most.min(SHORT_NXDOMAIN_TTL);
+        }
+        let least = self.ttl.0.min(most);
+        let life = life.max(least).min(most);
+        let longest = if kind == AnswerKind::Negative { life } else { most };
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        answer.bound_ttls(seconds(least), seconds(longest));
+        (!life.is_zero()).then_some((kind, life))
     }
 
     /// How long to wait for a server before the next one is asked in parallel.
@@ -388,7 +428,7 @@ impl Selector {
             return;
         }
         let question = loop_detect::question(&token, &zone);
-        let flags = QueryFlags { recursive: true, dnssec_ok: false, checking_disabled: false };
+        let flags = QueryFlags::plain();
         let caps = self.caps(&server);
         let asked = self.exchange.ask(&server, &question, flags, caps);
         // The reply does not matter.

@@ -44,7 +44,12 @@ pub fn upstream(data: &[u8]) {
     let flag = |bit: u8| how >> bit & 1 == 1;
     let (text, qtype) = QUESTIONS[usize::from(which) % QUESTIONS.len()];
     let asked = question(text, qtype);
-    let flags = QueryFlags { recursive: flag(0), dnssec_ok: flag(1), checking_disabled: flag(2) };
+    let flags = QueryFlags {
+        recursive: flag(0),
+        dnssec_ok: flag(1),
+        checking_disabled: flag(2),
+        edns_required: flag(1) && flag(2),
+    };
     let caps = ServerCaps { edns: flag(3), mixed_case: flag(4) };
     let (udp, path_secure) = (flag(5), flag(6));
     let query = Query::new(&asked, flags, caps, path_secure, &[0xa5; QUERY_RANDOM_BYTES]);
@@ -78,7 +83,7 @@ pub fn upstream(data: &[u8]) {
     kept_as_it_was(&packet, &answer, path_secure);
     given_out(&packet, &answer, &asked);
     if let Some((kind, life)) = lifetime(&packet, !flags.recursive) {
-        assert!(!life.is_zero() && life <= MAX_POSITIVE_TTL);
+        assert!(life <= MAX_POSITIVE_TTL);
         let key = Key::new(&asked, flags.dnssec_ok, flags.checking_disabled, Scope::Upstreams);
         let cache = Cache::new(1 << 18);
         cache.insert(&key, Arc::new(answer), kind, life, Duration::ZERO);

@@ -1,33 +1,27 @@
 //! Validates upstreams' answers, and sends the queries for DS and DNSKEY that this takes.
 //!
 //! ```text
-//! question -> who passes DNSSEC on? -> those are asked with DO and CD -> ValidationSession <-> DS, DNSKEY -> what the client gets
+//! question -> who passes DNSSEC on? -> those are asked with DO and CD -> judge: secure, insecure -> what the client gets
+//!                 |                                                       '- bogus ---------> others are asked for everything
 //!                 '- nobody -------> all are asked as if there were no DNSSEC (mode auto)
 //! ```
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_proto::rr::RecordType;
-use tokio::task::JoinSet;
-
 use super::dnssec_support::UpstreamDnssec;
 use super::error::ForwardError;
-use super::inflight::wait_outcome;
+use super::judge::{Judge, Judgement};
 use super::policy::ValidationPolicy;
 use super::select::{Selector, UpstreamAnswer, UpstreamQuery, is_final};
 use super::shared::Shared;
 use super::target::Target;
 use super::transport::query::QueryFlags;
-use crate::cache::{Answer, AnswerKind, Hit, Key, NO_REPLY_TTL, lifetime};
+use crate::cache::{Answer, AnswerKind, NO_REPLY_TTL, lifetime};
 use crate::dns::ede::Ede;
-use crate::dns::message::{Malformed, Packet, rcode};
-use crate::dns::rtype::DS;
-use crate::telemetry::trace::{event, in_scope};
-use crate::{
-    dns::name::Name,
-    dnssec::validate::{Progress, RecordQuery, Validated, ValidationSession, Verdict, rewrite},
-};
+use crate::dns::message::{Packet, rcode};
+use crate::dnssec::validate::{Validated, Verdict, rewrite};
+use crate::telemetry::trace::event;
 
 /// How long the first queries wait for the probes of the upstreams' DNSSEC support. A probe takes
 /// one round trip; a slower upstream is used without validation at first.
@@ -35,16 +29,22 @@ const PROBE_WAIT: Duration = Duration::from_millis(600);
 /// After the first upstream has answered its probe, the others get this much more time, plus the
 /// time the first one took.
 const PROBE_GRACE: Duration = Duration::from_millis(50);
-/// For how long an answer is cached that was not validated only because the probes had not ended.
+/// The longest TTL of an answer that was not validated because the probes had not ended, or because
+/// no upstream that supports DNSSEC replied.
 const UNSURE_TTL: Duration = Duration::from_secs(30);
-/// For how long a bogus answer is cached (RFC 4035 §4.7).
+/// The most other upstreams that are asked after a bogus answer.
+const MAX_BOGUS_RETRIES: usize = 2;
+/// For how long a bogus answer is cached (RFC 4035 §4.7, RFC 9520 §3.2).
 const BOGUS_TTL: Duration = Duration::from_secs(30);
+
 /// The flags for upstreams that support DNSSEC: DO, and CD so that validation is left to us (RFC
-/// 6840 §5.9). A client that set CD gets the records it asked for.
+/// 6840 §5.9). A client that set CD gets the records it asked for. They have shown that they
+/// support EDNS, without which there are no signatures.
 pub fn validation_flags(flags: QueryFlags) -> QueryFlags {
     QueryFlags {
         dnssec_ok: flags.dnssec_ok || !flags.checking_disabled,
         checking_disabled: true,
+        edns_required: true,
         ..flags
     }
 }
@@ -92,7 +92,7 @@ impl Validation {
     /// Sends an upstream a query for the keys of the topmost trust anchor.
     async fn probe(self, target: Target) {
         let Some((name, rtype)) = self.0.dnssec.validator.probe_query() else { return };
-        let query = self.internal_query(&name, rtype, vec![target.clone()]);
+        let query = Judge(self.0.clone()).query(&name, rtype, vec![target.clone()]);
         let (state, sure) = match self.0.selector.run(&query).await {
             Ok(received) if is_final(received.answer.rcode()) => {
                 match self
@@ -122,27 +122,10 @@ impl Validation {
             }
             Err(_) => (UpstreamDnssec::Unknown, false),
         };
-        let before = self.0.dnssec.state(&target);
-        if state == UpstreamDnssec::Supported && before != UpstreamDnssec::Unknown {
-            // Its earlier answers were not validated.
-            self.0.cache.flush();
+        if state == UpstreamDnssec::Supported {
+            self.0.remove_unvalidated();
         }
         self.0.dnssec.record_support(&target, state, sure, self.0.selector.clock.now());
-    }
-
-    /// A query of the validator. It goes to upstreams in a forwarding loop only if there are no
-    /// others.
-    fn internal_query(&self, name: &Name, rtype: u16, servers: Vec<Target>) -> UpstreamQuery {
-        let question = [name.wire(), &rtype.to_be_bytes(), &1u16.to_be_bytes()].concat();
-        UpstreamQuery {
-            flags: QueryFlags { recursive: true, dnssec_ok: true, checking_disabled: true },
-            zone: self.0.zones.of(&question).name().into(),
-            question: question.into(),
-            servers,
-            is_loop_probe: false,
-            trust_ad: false,
-            policy: ValidationPolicy::None,
-        }
     }
 
     /// Asks the upstreams that support DNSSEC and validates their answer; if there are none, the
@@ -155,134 +138,113 @@ impl Validation {
         query: &UpstreamQuery,
     ) -> Result<UpstreamAnswer, ForwardError> {
         let (passing, others) = self.dnssec_upstreams(query).await;
+        let is_fallback = !passing.is_empty();
         if passing.is_empty() {
             event("dnssec", || "no upstream supports DNSSEC: the answer is not validated".into());
-        }
-        if !passing.is_empty() {
+        } else {
             let flags = validation_flags(query.flags);
             let asked = UpstreamQuery { servers: passing, flags, trust_ad: false, ..query.clone() };
             match self.0.selector.run(&asked).await {
-                Ok(received)
-                    if query.flags.checking_disabled || !is_final(received.answer.rcode()) =>
-                {
-                    return Ok(received);
+                Ok(received) => {
+                    self.0.remove_unvalidated();
+                    let as_it_is =
+                        query.flags.checking_disabled || !is_final(received.answer.rcode());
+                    return Ok(if as_it_is {
+                        received
+                    } else {
+                        self.validate(query, &asked, received).await
+                    });
                 }
-                Ok(received) => return Ok(self.validate(query, received).await),
                 Err(error) if others.is_empty() => return Err(error),
-                Err(_) => {
-                    tracing::warn!(
-                        "the upstreams that support DNSSEC do not reply: using another one, without validation"
-                    );
-                }
+                Err(_) => self.0.on_fallback(),
             }
         }
         let unsure = others.iter().any(|target| !self.0.dnssec.is_sure(target));
         let mut received =
             self.0.selector.run(&UpstreamQuery { servers: others, ..query.clone() }).await?;
-        if unsure && let Some((_, life)) = &mut received.keep {
-            *life = (*life).min(UNSURE_TTL);
+        // The built-in recursive resolver validates by itself.
+        received.unvalidated = !received.server.is_recursive();
+        if received.unvalidated && (is_fallback || unsure) {
+            shorten(&mut received, UNSURE_TTL);
         }
         Ok(received)
     }
 
-    /// The answer for the client: the upstream's, or an error if it does not validate.
-    async fn validate(&self, query: &UpstreamQuery, received: UpstreamAnswer) -> UpstreamAnswer {
-        let validation = self.run_session(received.answer.wire());
-        let validated = match tokio::time::timeout(self.0.selector.timeout, validation).await {
-            Ok(Ok(validated)) => validated,
-            Ok(Err(malformed)) => {
-                Validated::from_verdict(Verdict::Bogus(Ede::new(Ede::DNSSEC_BOGUS, malformed.0)))
+    /// The answer for the client: the upstream's, or an error if it does not validate. `asked` is
+    /// the query that it answers.
+    async fn validate(
+        &self,
+        query: &UpstreamQuery,
+        asked: &UpstreamQuery,
+        mut received: UpstreamAnswer,
+    ) -> UpstreamAnswer {
+        let mut judgement = Judge(self.0.clone()).judge(&received, None).await;
+        if judgement.may_retry {
+            let others = self.ask_others(asked, &received.server, &judgement);
+            // The time limit is for all of them together.
+            let better = tokio::time::timeout(self.0.selector.timeout, others).await;
+            if let Ok(Some(better)) = better {
+                (received, judgement) = better;
             }
-            Err(_) => {
-                let why = "DNSSEC: the keys for validation did not arrive in time";
-                Validated::from_verdict(Verdict::Indeterminate(Ede::new(
-                    Ede::NO_REACHABLE_AUTHORITY,
-                    why,
-                )))
-            }
-        };
+        }
+        let validated = judgement.validated;
         event("dnssec", || validated.verdict.to_string());
         apply_verdict(&self.0.selector, query.flags.dnssec_ok, &received, &validated)
             .unwrap_or(received)
     }
 
-    /// The verdict on an answer, if no further queries are needed for it.
-    pub fn validate_without_queries(shared: &Shared, message: &[u8]) -> Option<Validated> {
-        let mut session = ValidationSession::new(message).ok()?;
-        match session.step(&shared.dnssec.validator, shared.selector.clock.unix()) {
-            Progress::Done(validated) => Some(validated),
-            Progress::Query(_) => None,
-        }
-    }
-
-    async fn run_session(&self, message: &[u8]) -> Result<Validated, Malformed> {
-        let mut session = ValidationSession::new(message)?;
-        loop {
-            match session.step(&self.0.dnssec.validator, self.0.selector.clock.unix()) {
-                Progress::Done(validated) => return Ok(validated),
-                Progress::Query(asks) => {
-                    // As many as the session may send, which is bounded.
-                    let mut under_way = JoinSet::new();
-                    for ask in asks {
-                        under_way.spawn(in_scope(self.clone().fetch(ask)));
-                    }
-                    while let Some(result) = under_way.join_next().await {
-                        let Ok((ask, result)) = result else { continue };
-                        session.add_reply(
-                            ask,
-                            result.as_ref().map(|answer| answer.wire()).map_err(Ede::clone),
-                        );
-                    }
-                }
+    /// Asks other upstreams after a bogus answer of `first`, one after another, each for the answer
+    /// and for all records that validate it: one upstream may strip or spoil signatures, and what
+    /// is cached may come from it. At last `first` is asked again, if the fault may be another's.
+    /// The first answer that is not bogus; `None` if there is none.
+    async fn ask_others(
+        &self,
+        asked: &UpstreamQuery,
+        first: &Target,
+        judgement: &Judgement,
+    ) -> Option<(UpstreamAnswer, Judgement)> {
+        let judge = Judge(self.0.clone());
+        let mut others: Vec<Target> =
+            asked.servers.iter().filter(|other| *other != first).cloned().collect();
+        let mut again = judgement.has_other_sources.then(|| first.clone());
+        let mut bogus_zones = judgement.bogus_zones.clone();
+        for retry in 0..=MAX_BOGUS_RETRIES {
+            let servers = if retry < MAX_BOGUS_RETRIES && !others.is_empty() {
+                others.clone()
+            } else {
+                vec![again.take()?]
+            };
+            let query = UpstreamQuery { servers, ..asked.clone() };
+            let received = self.0.selector.run(&query).await.ok();
+            let Some(received) = received.filter(|it| is_final(it.answer.rcode())) else {
+                // All of them were asked.
+                others.clear();
+                continue;
+            };
+            let server = received.server.clone();
+            others.retain(|other| *other != server);
+            event("dnssec", || format!("bogus: {server} is asked for everything instead"));
+            self.0.dnssec.validator.forget_bogus(&bogus_zones);
+            let judgement = judge.judge(&received, Some(&server)).await;
+            match judgement.validated.verdict {
+                Verdict::Secure | Verdict::Insecure(_) => return Some((received, judgement)),
+                Verdict::Bogus(_) => bogus_zones = judgement.bogus_zones,
+                Verdict::Indeterminate(_) => {}
             }
         }
-    }
-
-    /// Fetches records for the validator: from the cache, by joining a query in flight, or by a new
-    /// one.
-    async fn fetch(self, ask: RecordQuery) -> (RecordQuery, Result<Arc<Answer>, Ede>) {
-        let (name, rtype) = &ask;
-        // The parent side of a zone cut is asked of the parent's upstreams.
-        let parent = if *rtype == DS { name.parent() } else { None };
-        let zone = self.0.zones.of(parent.as_ref().unwrap_or(name).wire());
-        let query = self.internal_query(name, *rtype, zone.targets().to_vec());
-        let key = Key::new(&query.question, true, true, zone.scope());
-        let failed =
-            |error: &ForwardError| Ede { text: format!("DNSSEC: {name}: {error}"), ..error.ede() };
-        match self.0.cache.get(&key, self.0.selector.clock.now()) {
-            Some(Hit::Answer(answer, ..)) => {
-                event("dnssec", || format!("{} is cached", describe_ask(&ask)));
-                return (ask, Ok(answer));
-            }
-            Some(Hit::NoReply) => {
-                let ede = failed(&ForwardError::FailedRecently);
-                return (ask, Err(ede));
-            }
-            None => {}
-        }
-        let outcome = match self.0.dnssec.fetches.join(&key) {
-            Ok((receiver, leader)) => {
-                if let Some(leader) = leader {
-                    let shared = self.0.clone();
-                    tokio::spawn(in_scope(async move {
-                        let (passing, others, _) = shared.dnssec.partition(&query.servers);
-                        let servers = if passing.is_empty() { others } else { passing };
-                        let query = UpstreamQuery { servers, ..query };
-                        let received = shared.selector.run(&query).await;
-                        shared.complete(leader, received);
-                    }));
-                }
-                wait_outcome(receiver).await
-            }
-            Err(error) => Err(error),
-        };
-        let result = outcome.map(|(answer, _)| answer).map_err(|error| failed(&error));
-        (ask, result)
+        None
     }
 }
 
-fn describe_ask((name, rtype): &RecordQuery) -> String {
-    format!("{name} {}", RecordType::from(*rtype))
+/// Limits the TTL of an answer, here and for clients.
+fn shorten(received: &mut UpstreamAnswer, most: Duration) {
+    if let Some((_, life)) = &mut received.keep {
+        *life = (*life).min(most);
+    }
+    // It was just made, and nobody else has it.
+    if let Some(answer) = Arc::get_mut(&mut received.answer) {
+        answer.bound_ttls(0, u32::try_from(most.as_secs()).unwrap_or(u32::MAX));
+    }
 }
 
 /// The answer for the client, and for how long it is cached, by the verdict; `None` if the message
@@ -305,19 +267,18 @@ pub fn apply_verdict(
     };
     let bytes = bytes.ok()?;
     let packet = Packet::parse(&bytes).ok()?;
-    let answer = Arc::new(Answer::new(&packet, packet.question(), true).ok()?);
+    let mut answer = Answer::new(&packet, packet.question(), true).ok()?;
     let keep = match &validated.verdict {
         Verdict::Bogus(_) => Some((AnswerKind::Negative, BOGUS_TTL)),
         Verdict::Indeterminate(_) => Some((AnswerKind::Negative, NO_REPLY_TTL)),
-        Verdict::Secure | Verdict::Insecure(_) => lifetime(&packet, false).map(|(kind, life)| {
-            let most = validated
-                .ttls
-                .values()
-                .min()
-                .map_or(Duration::MAX, |ttl| Duration::from_secs((*ttl).into()));
-            (kind, selector.clamp_ttl(&answer, life).min(most.max(Duration::from_secs(1))))
-        }),
+        Verdict::Secure | Verdict::Insecure(_) => {
+            let signed = validated.ttls.values().min();
+            let most = signed.map_or(Duration::MAX, |ttl| Duration::from_secs((*ttl).into()));
+            selector.bound_ttls(&mut answer, lifetime(&packet, false), most)
+        }
     };
     let bogus = matches!(validated.verdict, Verdict::Bogus(_));
-    Some(UpstreamAnswer { answer, server: received.server.clone(), keep, bogus })
+    let answer = Arc::new(answer);
+    let server = received.server.clone();
+    Some(UpstreamAnswer { answer, server, keep, bogus, unvalidated: false })
 }

@@ -3,6 +3,7 @@
 use super::policy::ValidationPolicy;
 use super::target::Target;
 use crate::cache::Scope;
+use crate::dns::rtype::DS;
 
 /// The most zones with upstreams of their own.
 pub const MAX_ZONES: usize = 256;
@@ -86,6 +87,19 @@ impl Zones {
         self.0[..last].iter().find(|zone| zone.has(name)).unwrap_or(&self.0[last])
     }
 
+    /// The zone of a question: uncompressed QNAME, QTYPE and QCLASS. The DS of a zone is its
+    /// parent's data (RFC 4035 §3.1.4.1).
+    pub fn of_question(&self, question: &[u8]) -> &ZoneTargets {
+        let (name, rest) = question.split_at(question.len().saturating_sub(4));
+        let parent = name.first().map_or(0, |length| 1 + usize::from(*length));
+        match name.get(parent..) {
+            Some(parent) if !parent.is_empty() && rest.starts_with(&DS.to_be_bytes()) => {
+                self.of(parent)
+            }
+            _ => self.of(name),
+        }
+    }
+
     /// All upstreams, without duplicates.
     pub fn targets(&self) -> Vec<&Target> {
         let mut all: Vec<&Target> = Vec::new();
@@ -102,16 +116,24 @@ impl Zones {
         self.0.iter()
     }
 
+    /// Whether the upstreams for all names outside the zones differ from those of `others`.
+    pub fn has_other_rest(&self, others: &Self) -> bool {
+        let rest = |zones: &Self| zones.0.last().map(shown_targets);
+        rest(self) != rest(others)
+    }
+
     /// The zones whose upstreams differ from those of `others`, or that are not in it.
     pub fn different_from<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = &'a ZoneTargets> {
-        let shown =
-            |zone: &ZoneTargets| zone.targets.iter().map(Target::to_string).collect::<Vec<_>>();
         let same = move |one: &ZoneTargets, other: &ZoneTargets| {
-            one.name == other.name && shown(one) == shown(other)
+            one.name == other.name && shown_targets(one) == shown_targets(other)
         };
         let own = self.0.iter().filter(|zone| !zone.is_rest());
         own.filter(move |zone| !others.0.iter().any(|other| same(zone, other)))
     }
+}
+
+fn shown_targets(zone: &ZoneTargets) -> Vec<String> {
+    zone.targets.iter().map(Target::to_string).collect()
 }
 
 #[cfg(test)]
@@ -140,6 +162,15 @@ mod tests {
             ("x\u{3}lab", ""),
         ] {
             assert_eq!(zones.of(&question(asked, 1)).name(), name(expected), "{asked}");
+            assert_eq!(zones.of_question(&question(asked, 1)).name(), name(expected), "{asked}");
+        }
+        for (asked, expected) in [
+            ("www.corp.example", "corp.example"),
+            ("CORP.Example", "example"),
+            ("example", ""),
+            ("", ""),
+        ] {
+            assert_eq!(zones.of_question(&question(asked, DS)).name(), name(expected), "{asked}");
         }
     }
 }

@@ -144,6 +144,8 @@ impl Bench {
             serve_depth: 0,
             served_height: header.height,
             synced: true,
+            pruned: false,
+            first_block: 0,
             mempool_operations: 0,
             mempool_bytes: 0,
             mining: "off".into(),

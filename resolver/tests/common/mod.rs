@@ -154,8 +154,10 @@ impl Setup {
         let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
         let pipeline = Pipeline {
             mounts: self.mounts,
+            root_policy: Default::default(),
             chain: Arc::new(chain),
             legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).unwrap(),
+            designated: Default::default(),
             delegation: Delegation { port: self.delegation_port, loopback: true },
             signer: self.signer.map(Arc::new),
         };

@@ -39,6 +39,8 @@ use super::{
 const SHORT: Duration = Duration::from_millis(900);
 /// How long a server is waited for, where all reply.
 const LONG: Duration = Duration::from_secs(8);
+/// The greatest TTL.
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 /// Plays it; describes the first difference.
 pub fn play(scenario: &Scenario, kind: Kind) -> Result<(), String> {
@@ -110,7 +112,11 @@ async fn responder(
         first_retry: timeout / 3,
         serve_stale: if settings.serve_expired { stale } else { Duration::ZERO },
         min_ttl: settings.min_ttl.map_or(defaults.min_ttl, Duration::from_secs),
-        max_ttl: settings.max_ttl.map_or(defaults.max_ttl, Duration::from_secs),
+        // unbound's default is ours; `domain` hands on TTLs of up to a week.
+        max_ttl: settings.max_ttl.map_or(
+            if kind == Kind::Unbound { defaults.max_ttl } else { WEEK },
+            Duration::from_secs,
+        ),
         // Their addresses are private.
         rebind: Rebind { policy: RebindPolicy::Off, ..Rebind::default() },
         ..defaults
@@ -119,9 +125,11 @@ async fn responder(
     let clock = Arc::new(settings.now.map_or_else(Clock::start, Clock::at));
     let pipeline = Pipeline {
         mounts: Mounts { root: true, alt: true },
+        root_policy: Default::default(),
         chain: Arc::new(Names::default()),
         legacy: Upstreams::new(legacy, cache.clone(), clock.clone())
             .map_err(|error| error.to_string())?,
+        designated: Default::default(),
         delegation: Delegation { port: 53, loopback: false },
         signer: None,
     };

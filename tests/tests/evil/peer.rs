@@ -139,6 +139,7 @@ pub fn hello(network: Network, genesis: Hash) -> Hello {
         genesis,
         tip: genesis,
         height: 0,
+        first_block: 0,
         work,
         time,
         agent: "evil".into(),

@@ -62,6 +62,9 @@ pub struct WaitArgs {
     /// Wait until this many blocks follow the one that recorded it
     #[arg(long, value_name = "BLOCKS", requires = "wait")]
     pub depth: Option<u32>,
+    /// Do not mine on this machine when nobody else does
+    #[arg(long)]
+    pub no_mine: bool,
 }
 
 impl WaitArgs {

@@ -38,7 +38,8 @@ Output: results go to standard output, progress and errors to standard error. Wi
 standard output has exactly one JSON document: the result, or
 {\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}; docs/exit-codes.md lists the codes. Fields are
 added, never renamed. While peer listen and peer dial run, standard output carries the data of
-the channel, and their JSON documents go to standard error, one a line.";
+the channel, and their JSON documents go to standard error, one a line. mine prints a document a
+block, one a line.";
 
 const EXAMPLES: &str = "\
 Examples, with a node running (resolver --dev):
@@ -174,6 +175,11 @@ pub enum Command {
     Status(Status),
     /// Show the node's peers
     Peers,
+    /// Mine blocks on this machine, through the node
+    ///
+    /// A block is mined when it records something, or when somebody waits for one. Commands that
+    /// wait do this by themselves when nobody else mines. With --json, one line for each block.
+    Mine(Mine),
     /// Resolve a name and show every step of the resolver
     ///
     /// The resolver whose API is at --node answers the query as it would answer a program, and
@@ -266,6 +272,20 @@ pub struct Status {
     /// How long to watch at most, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "86400", requires = "watch", value_parser = seconds)]
     pub timeout: Duration,
+}
+
+/// Arguments of `mine`.
+#[derive(Debug, Args)]
+pub struct Mine {
+    /// How many threads mine [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub threads: Option<u16>,
+    /// Stop after this many blocks
+    #[arg(long, value_name = "N")]
+    pub blocks: Option<u64>,
+    /// Mine blocks that record nothing, too
+    #[arg(long)]
+    pub always: bool,
 }
 
 /// Arguments of `register`.

@@ -9,6 +9,7 @@ mod input;
 mod journal;
 mod key;
 mod list;
+mod mine;
 mod mnemonic;
 mod ops;
 mod peer;
@@ -75,6 +76,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Show(args) => show::run(ui, &client()?, &args),
         Command::Zone(args) => zone::run(ui, &client()?, &args),
         Command::Status(args) => status::run(ui, &client()?, &args),
+        Command::Mine(args) => mine::run(ui, &client()?, &args),
         Command::Peers => peers::run(ui, &client()?),
         Command::Trace(args) => trace::run(ui, &client()?, &args),
         Command::Cache(command) => cache::run(ui, &client()?, &command),

@@ -253,7 +253,7 @@ fn run(
     let args = request.args;
     let name = parse_name(&args.name)?;
     let validity = args.validity.duration();
-    let mut submitter = Submitter::connect(ui, client, args.waiting.timeout, validity)?;
+    let mut submitter = Submitter::connect(ui, client, &args.waiting, validity)?;
     let info = look_up(&mut submitter, &name, request.first, args)?;
     let before = entry_of(&info)?;
     let signer = match &request.signer {

@@ -64,7 +64,7 @@ pub fn run(
     let records = load_zone(ui, &name, &args.publish)?;
     let file = keys::load(&keystore.directory)?;
     let validity = args.publish.validity.duration();
-    let mut submitter = Submitter::connect(ui, client, waiting.timeout, validity)?;
+    let mut submitter = Submitter::connect(ui, client, waiting, validity)?;
     let mut journal = Journal::load(submitter.network, &name, file.owner, &keystore.directory);
     let info = submitter.client.name(&name)?;
     if let Some(earlier) = earlier_register(&submitter, &journal, &info, &records)? {

@@ -19,9 +19,11 @@ use namechain_core::{
 
 use super::wait::Waiter;
 use crate::{
+    cli::WaitArgs,
     client::{Client, ClientError},
     clock,
     error::CommandError,
+    mine::StandIn,
     pow::{self, Task},
     ui::Ui,
 };
@@ -97,7 +99,7 @@ impl Submitter {
     pub fn connect(
         ui: Ui,
         client: Client,
-        timeout: Duration,
+        waiting: &WaitArgs,
         validity: Duration,
     ) -> Result<Self, CommandError> {
         let status = client.status()?;
@@ -109,7 +111,10 @@ impl Submitter {
         if status.network != Network::Dev && protocol.branch > last {
             return Err(CommandError::UpgradeNeeded { chain: protocol.branch, ours: last });
         }
-        let waiter = Waiter::new(ui, timeout);
+        let mut waiter = Waiter::new(ui, waiting.timeout);
+        if !waiting.no_mine {
+            waiter = waiter.with_stand_in(StandIn::new(ui, client.reconnect()?, status.network));
+        }
         Ok(Submitter { ui, client, network: status.network, protocol, waiter, validity })
     }
 

@@ -44,7 +44,7 @@ pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Update) -> Result
     let records = load_zone(ui, &name, &args.publish)?;
     let file = keys::load(&keystore.directory)?;
     let validity = args.publish.validity.duration();
-    let mut submitter = Submitter::connect(ui, client, waiting.timeout, validity)?;
+    let mut submitter = Submitter::connect(ui, client, waiting, validity)?;
 
     let info = submitter.wait_no_pending(&name)?;
     match info.standing {

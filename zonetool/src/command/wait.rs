@@ -6,6 +6,7 @@ use crate::{
     client::ClientError,
     clock,
     error::CommandError,
+    mine::StandIn,
     ui::{Ui, duration},
 };
 
@@ -36,12 +37,19 @@ pub struct Waiter {
     ui: Ui,
     timeout: Duration,
     waited: Duration,
+    /// Mines when nobody else does.
+    stand_in: Option<StandIn>,
 }
 
 impl Waiter {
     /// A waiter that gives up after `timeout`.
     pub fn new(ui: Ui, timeout: Duration) -> Self {
-        Waiter { ui, timeout, waited: Duration::ZERO }
+        Waiter { ui, timeout, waited: Duration::ZERO, stand_in: None }
+    }
+
+    /// As this one, mining when nobody else does.
+    pub fn with_stand_in(self, stand_in: StandIn) -> Self {
+        Waiter { stand_in: Some(stand_in), ..self }
     }
 
     /// Polls until it is done. `what` names it in messages.
@@ -82,7 +90,10 @@ impl Waiter {
             }
             progress.get_or_insert_with(|| self.ui.progress()).show(None, &state);
             let pausing = pause.min(self.timeout - self.waited);
-            clock::sleep(pausing);
+            match &mut self.stand_in {
+                Some(stand_in) => stand_in.pause(pausing),
+                None => clock::sleep(pausing),
+            }
             self.waited += pausing;
             pause = (pause * 2).min(MAX_PAUSE);
         }

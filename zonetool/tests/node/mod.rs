@@ -231,13 +231,20 @@ impl State {
             ["names", name, query] if query.starts_with("history?from=") => Ok(json!(History {
                 name: name.parse().unwrap(),
                 operations: self.history.clone(),
-                next: self.next
+                next: self.next,
+                pruned_below: None,
             })),
             ["commitments", commitment] => {
                 let info = self.commitment(commitment.parse().unwrap());
                 self.pass();
                 Ok(json!(info))
             }
+            ["mining", "template"] => Err(Refusal {
+                code: "unavailable".into(),
+                rule: None,
+                message: "it gives no templates".into(),
+                hint: None,
+            }),
             // It keeps none.
             ["blocks", _] => Err(Refusal {
                 code: "not-found".into(),
@@ -352,6 +359,8 @@ impl State {
             serve_depth: SERVE_DEPTH_BLOCKS,
             served_height: self.height.saturating_sub(SERVE_DEPTH_BLOCKS),
             synced: !self.syncing && self.catching_up == 0,
+            pruned: false,
+            first_block: 0,
             mempool_operations: 0,
             mempool_bytes: 0,
             mining: "off".into(),

@@ -95,14 +95,14 @@ pub fn fill(storage: &dyn Storage, names: u32, blocks: u32) {
         .to_bytes();
         tree.insert(key, Entry::value_hash(NETWORK, &bytes));
         changes.push(Change::Entry(key, Some(bytes)));
-        flush(storage, &mut changes, FILLED_AT_ONCE);
+        flush(storage, &mut changes, false);
     }
     stack(storage, tree.root(), blocks, changes);
 }
 
-fn flush(storage: &dyn Storage, changes: &mut Vec<Change>, at: usize) {
-    if changes.len() >= at {
-        storage.commit(std::mem::take(changes), false).expect("a commit");
+fn flush(storage: &dyn Storage, changes: &mut Vec<Change>, durable: bool) {
+    if changes.len() >= FILLED_AT_ONCE {
+        storage.commit(std::mem::take(changes), durable).expect("a commit");
     }
 }
 
@@ -136,13 +136,20 @@ fn stack(storage: &dyn Storage, state_root: Hash, blocks: u32, mut changes: Vec<
         changes.extend(nodes.into_iter().map(|(position, node)| Change::History(position, node)));
         let stored = StoredHeader { id, header: header.clone(), work, at, failed: false };
         changes.extend([Change::Header(stored), Change::Active(height, Some(id)), Change::Tip(id)]);
-        flush(storage, &mut changes, FILLED_AT_ONCE);
+        flush(storage, &mut changes, true);
     }
     storage.commit(changes, true).expect("a commit");
 }
 
 /// As many updates of the names from `first` on as fill a block, stamped on both cores.
 pub fn updates(chain: &Chain, first: u32, names: u32, sequence: u32) -> Vec<Operation> {
+    let mut operations = unstamped_updates(chain, first, names, sequence);
+    stamp_all(&mut operations);
+    operations
+}
+
+/// As [`updates`], without the work.
+pub fn unstamped_updates(chain: &Chain, first: u32, names: u32, sequence: u32) -> Vec<Operation> {
     let mut operations = Vec::new();
     let (params, mut room) = (NETWORK.params(), MAX_SHARED_BYTES);
     let context = signing_context(params, params.branches[0].number);
@@ -163,7 +170,6 @@ pub fn updates(chain: &Chain, first: u32, names: u32, sequence: u32) -> Vec<Oper
         room -= bytes;
         operations.push(operation);
     }
-    stamp_all(&mut operations);
     operations
 }
 

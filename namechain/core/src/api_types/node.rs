@@ -31,6 +31,12 @@ pub struct Status {
     pub served_height: u32,
     /// Whether the node believes that it is at the tip; names are not served before.
     pub synced: bool,
+    /// Whether old blocks were deleted, see `--prune`.
+    #[serde(default)]
+    pub pruned: bool,
+    /// The height from which on the node has all blocks of its chain: 0 unless it is pruned.
+    #[serde(default)]
+    pub first_block: u32,
     /// Operations that wait to be recorded.
     pub mempool_operations: usize,
     /// Their bytes.

@@ -4,7 +4,7 @@ use super::{
     Chain,
     headers::BlockIndexEntry,
     pow_checked::PowCheckedHeader,
-    storage::{Storage, StorageError, StoredHeader},
+    storage::{StorageError, StoredHeader, best_header, best_history},
 };
 use crate::{
     consensus::{
@@ -86,7 +86,7 @@ impl Ancestry {
     }
 
     fn from_entry(params: &'static Params, id: Hash, entry: &BlockIndexEntry) -> Self {
-        let history = (*entry.history).clone();
+        let history = entry.history.clone();
         Ancestry { params, id, header: entry.header.clone(), work: entry.work, history }
     }
 }
@@ -190,25 +190,4 @@ impl Chain {
     pub fn has_failed(&self, id: &Hash) -> bool {
         self.headers.get(id).is_some_and(|known| known.failed)
     }
-}
-
-/// The header of the best chain's block at a height that it has.
-pub(super) fn best_header(
-    storage: &dyn Storage,
-    height: u32,
-) -> Result<StoredHeader, StorageError> {
-    let missing =
-        || StorageError::Damaged(format!("the best chain's header at height {height} is missing"));
-    let id = storage.active(height)?.ok_or_else(missing)?;
-    storage.header(&id)?.ok_or_else(missing)
-}
-
-/// The history range over the first `leaves` headers of the best chain.
-pub(super) fn best_history(storage: &dyn Storage, leaves: u64) -> Result<History, StorageError> {
-    let damaged = || StorageError::Damaged("a node of the history range is missing".into());
-    let peaks = History::peak_positions(leaves)
-        .into_iter()
-        .map(|position| storage.history(position)?.ok_or_else(damaged))
-        .collect::<Result<Vec<_>, _>>()?;
-    History::from_peaks(leaves, peaks).ok_or_else(damaged)
 }

@@ -1,11 +1,13 @@
 //! Moving the tip: undoing and connecting blocks, worked out in memory and written in one commit.
 
+use std::collections::VecDeque;
+
 use super::{
-    Chain, ChainError, Refused, TipChange, TipState,
+    Chain, ChainError, Refused, TipChange,
     activity::Activity,
-    ancestry::best_header,
-    headers::HEADERS_KEPT,
-    storage::{Before, Change, StorageError, StoredHeader, read_block},
+    headers::{HEADERS_KEPT, best_entry},
+    states::{TipState, drop_trees, found_at},
+    storage::{Change, StorageError, StoredHeader, best_header, read_block},
     view::{BlockView, Changed, Overlay, OverlayChange},
 };
 use crate::{
@@ -17,7 +19,6 @@ use crate::{
         state::{ApplyError, apply_block, check_block_outcome},
     },
     params::{MAX_REORG_DEPTH, STATES_KEPT},
-    tree::Tree,
     types::{Block, BlockTime, CommitmentEntry, Entry, Hash, Network, Operation},
 };
 
@@ -28,7 +29,7 @@ struct Move {
     fork: u32,
     overlay: Overlay,
     /// The new blocks of the best chain, from `fork + 1` on.
-    recent: Vec<TipState>,
+    recent: VecDeque<TipState>,
     changes: Vec<Change>,
     outcome: TipChange,
 }
@@ -76,7 +77,7 @@ impl Chain {
         let Some(fork) = fork.filter(|_| depth <= MAX_REORG_DEPTH) else {
             return Err(ChainError::TooDeep { tip: target, depth });
         };
-        let mut overlay = Overlay::new(self.params, self.storage.clone(), &self.tip().tree);
+        let mut overlay = Overlay::new(self.params, self.storage.clone(), self.tip_tree());
         let (mut changes, mut outcome) = (Vec::new(), TipChange::default());
         for height in (fork + 1..=tip_height).rev() {
             for (key, old) in self.storage.undo_of(height)? {
@@ -92,12 +93,12 @@ impl Chain {
             outcome.undone.push(block);
         }
         let base = self.state_at(fork)?;
-        overlay.check_changes(&base.tree)?;
-        Ok(Move { base, fork, overlay, recent: Vec::new(), changes, outcome })
+        overlay.check_changes(base.tree.as_ref().unwrap_or_else(|| self.tip_tree()))?;
+        Ok(Move { base, fork, overlay, recent: VecDeque::new(), changes, outcome })
     }
 
     /// The height of the highest block of the best chain that `target` is or descends from; `None`
-    /// if it lies deeper than headers are kept.
+    /// if it lies deeper than branches are kept.
     pub(super) fn fork_height(&self, target: &Hash) -> Result<Option<u32>, StorageError> {
         let mut id = *target;
         while let Some(known) = self.headers.get(&id) {
@@ -112,7 +113,8 @@ impl Chain {
             }
             id = known.header.previous;
         }
-        Ok(None)
+        let lowest = self.tip_header().height.saturating_sub(HEADERS_KEPT);
+        Ok(self.best_chain_height(&id)?.filter(|height| *height >= lowest))
     }
 
     /// The best chain's block at `height`, not above the tip.
@@ -121,26 +123,6 @@ impl Chain {
             Some(recent) => Ok(recent.id),
             None => Ok(best_header(&*self.storage, height)?.id),
         }
-    }
-
-    /// The state after the best chain's block at `height`: from memory, or worked out from what the
-    /// blocks above it found.
-    fn state_at(&self, height: u32) -> Result<TipState, StorageError> {
-        if let Some(recent) = self.recent_at(height) {
-            return Ok(recent.clone());
-        }
-        let base = self.recent_base();
-        let mut tree = self.recent_at(base).unwrap_or_else(|| self.tip()).tree.clone();
-        for above in (height + 1..=base).rev() {
-            undo(&mut tree, self.params.network, self.storage.undo_of(above)?);
-        }
-        let stored = best_header(&*self.storage, height)?;
-        if tree.root() != stored.header.state_root {
-            return Err(StorageError::Damaged(format!(
-                "the state at height {height} has another root"
-            )));
-        }
-        Ok(TipState { id: stored.id, tree, activity: Activity::default() })
     }
 
     fn connect_branch(&mut self, next: &mut Move, target: Hash) -> Result<(), Refused> {
@@ -171,11 +153,9 @@ impl Chain {
             operations.push((operation, check_times(operation, anchor, now)?));
         }
 
-        let parent = self
-            .headers
-            .get(&block.header.previous)
-            .ok_or(ChainError::Orphan(block.header.previous))?;
-        let history = parent.history.clone();
+        let parent =
+            self.find(&block.header.previous)?.ok_or(ChainError::Orphan(block.header.previous))?;
+        let mut history = parent.history.clone();
         let checked = self.headers.get(&id).is_some_and(|known| known.checked);
         let mut view = BlockView::new(&next.overlay, &self.expiry);
         let prices = apply_block(
@@ -188,7 +168,8 @@ impl Chain {
             ApplyError::Rule(violation) => Refused::Rule(violation),
             ApplyError::State(error) => error.into(),
         })?;
-        let (changed, tree) = view.finish(&next.recent.last().unwrap_or(&next.base).tree)?;
+        let before = next.recent.back().unwrap_or(&next.base).tree.as_ref();
+        let (changed, tree) = view.finish(before.unwrap_or_else(|| self.tip_tree()))?;
         check_block_outcome(&block.header, tree.root(), prices)?;
         // Last, as signatures and stamps cost most: what is too cheap or comes too early has been
         // refused by now.
@@ -197,14 +178,16 @@ impl Chain {
             self.verifier.check_operations(&context, &block.operations)?;
         }
 
-        let mut history = (*history).clone();
         for (position, node) in
             history.push(params.network, HistoryNode::of_header(params, &id, &block.header))
         {
             next.changes.push(Change::History(position, node));
         }
+        let mut found = Vec::with_capacity(changed.len());
         for Changed { key, before, after } in changed {
             next.overlay.set(key, before.as_deref(), after)?;
+            let hash = before.as_ref().map(|bytes| Entry::value_hash(params.network, bytes));
+            found.push((key, hash));
             next.changes.push(Change::Undo(height, key, before));
         }
         next.changes.extend(
@@ -214,7 +197,9 @@ impl Chain {
         if let Some(old) = height.checked_sub(HEADERS_KEPT) {
             next.changes.push(Change::DropUndo(old));
         }
-        next.recent.push(TipState { id, tree, activity: Activity::of(&block) });
+        let (tree, activity) = (Some(tree), Activity::of(&block));
+        next.recent.push_back(TipState { id, tree, found: found.into(), activity });
+        drop_trees(&mut next.recent);
         next.outcome.connected.push(block);
         Ok(())
     }
@@ -243,7 +228,7 @@ impl Chain {
             changes.push(Change::Entry(key, entry));
             ends.push((key, stored_end, end));
         }
-        let tip = recent.last().unwrap_or(&base).id;
+        let tip = recent.back().unwrap_or(&base).id;
         changes.push(Change::Tip(tip));
         let mut following = self.following.clone();
         following.on_connected(fork, &outcome.connected, now);
@@ -264,16 +249,22 @@ impl Chain {
                 self.expiry.insert(end, key);
             }
         }
+        self.keep_header(&base.id)?;
+        for block in outcome.undone.iter().rev() {
+            self.keep_header(&block.header.id(self.params.network))?;
+        }
         match (fork + 1).checked_sub(self.recent_base()) {
-            Some(kept) if kept > 0 => self.recent.truncate(kept as usize),
+            Some(kept) if kept > 0 => {
+                self.recent.truncate(kept as usize);
+                // The tip needs its tree, whatever it was before.
+                self.recent.pop_back();
+                self.recent.push_back(base);
+            }
             _ => self.recent = [base].into(),
         }
         self.recent.extend(recent);
         self.load_states_below()?;
-        while self.recent.len() > STATES_KEPT as usize + 1 {
-            self.recent.pop_front();
-        }
-        self.headers.prune(self.tip_header().height);
+        self.forget_deep(&outcome.connected);
         if self.parked_tip.is_some() {
             // The heaviest that is known, be it kept here or only said to exist.
             let known = [self.parked_tip, self.headers.heaviest()].into_iter().flatten();
@@ -283,25 +274,54 @@ impl Chain {
         Ok(outcome)
     }
 
+    /// Has the header of a kept block in memory, which is the best chain's or follows one that is
+    /// in memory.
+    pub(super) fn keep_header(&mut self, id: &Hash) -> Result<(), StorageError> {
+        if self.headers.get(id).is_some() {
+            return Ok(());
+        }
+        let missing = || StorageError::Damaged(format!("the header of block {id} is missing"));
+        let stored = self.storage.header(id)?.ok_or_else(missing)?;
+        let known = match self.headers.get(&stored.header.previous) {
+            Some(parent) => Some(parent.stored_child(self.params, stored)),
+            None => best_entry(self.params, &*self.storage, id)?,
+        };
+        self.headers.insert(*id, known.ok_or_else(missing)?);
+        Ok(())
+    }
+
     /// After a deep move: reads the states below those that it left in memory.
     fn load_states_below(&mut self) -> Result<(), StorageError> {
         while self.recent.len() <= STATES_KEPT as usize
-            && let Some(oldest) = self.recent.front()
             && let Some(height) = self.recent_base().checked_sub(1)
         {
-            let mut tree = oldest.tree.clone();
-            undo(&mut tree, self.params.network, self.storage.undo_of(height + 1)?);
             let id = best_header(&*self.storage, height)?.id;
-            self.recent.push_front(TipState { id, tree, activity: Activity::default() });
+            self.keep_header(&id)?;
+            let found = found_at(&*self.storage, self.params.network, height)?;
+            let activity = Activity::default();
+            self.recent.push_front(TipState { id, tree: None, found, activity });
         }
         Ok(())
+    }
+
+    /// Forgets the states that are too deep now, and the headers of the best chain below those that
+    /// are left.
+    fn forget_deep(&mut self, connected: &[Block]) {
+        for id in self.trim_states() {
+            self.headers.remove(&id);
+        }
+        let base = self.recent_base();
+        for block in connected.iter().take_while(|block| block.header.height < base) {
+            self.headers.remove(&block.header.id(self.params.network));
+        }
+        self.headers.prune(self.tip_header().height);
     }
 
     /// The block `id` as an anchor on the branch of a move, if it is on it and recent enough. Below
     /// the fork the branch shares the best chain, further down than states are remembered: a
     /// block's anchors are counted from the block, not from the old tip.
     fn branch_anchor(&self, next: &Move, id: &Hash) -> Result<Option<Anchor>, StorageError> {
-        let Some(known) = self.headers.get(id) else { return Ok(None) };
+        let Some(known) = self.find(id)? else { return Ok(None) };
         let height = known.header.height;
         let there = match height.checked_sub(next.fork + 1) {
             Some(index) => next.recent.get(index as usize).map(|recent| recent.id),
@@ -325,16 +345,6 @@ impl Chain {
             }
         };
         read_block(self.params.network, &*self.storage, at)
-    }
-}
-
-/// Takes what a block changed back out of `tree`.
-pub(super) fn undo(tree: &mut Tree, network: Network, found: Vec<Before>) {
-    for (key, old) in found {
-        match old {
-            Some(bytes) => tree.insert(key, Entry::value_hash(network, &bytes)),
-            None => tree.remove(&key),
-        }
     }
 }
 

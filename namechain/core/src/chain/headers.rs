@@ -1,20 +1,19 @@
-//! The tree of recent headers: every branch that a block may still extend.
+//! The headers in memory: those of the last blocks of the best chain, and every other branch that a
+//! block may still extend. The best chain's deeper headers are read from the store when a branch
+//! departs there.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::storage::{BlockLocation, StoredHeader};
+use super::storage::{BlockLocation, Storage, StorageError, StoredHeader, best_history};
 use crate::{
-    consensus::{History, HistoryNode, header::Ancestors},
-    params::{MAX_ANCHOR_AGE, MAX_REORG_DEPTH, Params},
+    consensus::{History, HistoryNode, difficulty::header_work, header::Ancestors},
+    params::{BLOCKS_KEPT, Params},
     types::{Hash, Header},
 };
 
-/// How far below the tip headers are kept in memory: a branch may begin a reorganisation's depth
-/// below, and its first block looks back further for anchors.
-pub(super) const HEADERS_KEPT: u32 = MAX_REORG_DEPTH + MAX_ANCHOR_AGE;
+/// How far below the tip a branch may be extended: it may begin a reorganisation's depth below, and
+/// its first block looks back further for anchors.
+pub(super) const HEADERS_KEPT: u32 = BLOCKS_KEPT;
 
 /// A header with what its children need to know.
 #[derive(Clone, Debug)]
@@ -30,10 +29,10 @@ pub(super) struct BlockIndexEntry {
     /// Whether the signatures and stamps of its block were checked since the chain was opened.
     pub checked: bool,
     /// The range up to and with this header.
-    pub history: Arc<History>,
+    pub history: History,
 }
 
-/// Headers by id, all of them connected to one oldest header.
+/// Headers by id.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
     known: HashMap<Hash, BlockIndexEntry>,
@@ -46,8 +45,16 @@ impl Headers {
     }
 
     pub fn insert(&mut self, id: Hash, known: BlockIndexEntry) {
-        self.by_height.entry(known.header.height).or_default().push(id);
-        self.known.insert(id, known);
+        let height = known.header.height;
+        if self.known.insert(id, known).is_none() {
+            self.by_height.entry(height).or_default().push(id);
+        }
+    }
+
+    /// The heights and ids of those below `height`.
+    pub fn below(&self, height: u32) -> Vec<(u32, Hash)> {
+        let below = self.by_height.range(..height);
+        below.flat_map(|(height, ids)| ids.iter().map(|id| (*height, *id))).collect()
     }
 
     /// Says whether the block `id` is put out of the choice. Returns what to store.
@@ -88,6 +95,17 @@ impl Headers {
         sound.max_by_key(|(id, known)| (known.work, **id)).map(|(id, known)| (*id, known))
     }
 
+    /// Forgets a header.
+    pub fn remove(&mut self, id: &Hash) {
+        let Some(known) = self.known.remove(id) else { return };
+        if let Some(ids) = self.by_height.get_mut(&known.header.height) {
+            ids.retain(|other| other != id);
+            if ids.is_empty() {
+                self.by_height.remove(&known.header.height);
+            }
+        }
+    }
+
     /// Forgets what is too far below `tip_height` to be extended.
     pub fn prune(&mut self, tip_height: u32) {
         let keep = tip_height.saturating_sub(HEADERS_KEPT);
@@ -126,7 +144,7 @@ impl BlockIndexEntry {
         at: BlockLocation,
     ) -> BlockIndexEntry {
         let leaf = HistoryNode::of_header(params, id, &header);
-        let mut history = (*self.history).clone();
+        let mut history = self.history.clone();
         history.push(params.network, leaf);
         BlockIndexEntry {
             header,
@@ -135,7 +153,37 @@ impl BlockIndexEntry {
             at,
             failed: false,
             checked: false,
-            history: Arc::new(history),
+            history,
         }
     }
+
+    /// A kept header, with the history range up to and with it.
+    pub fn of_stored(params: &Params, stored: StoredHeader, history: History) -> BlockIndexEntry {
+        let StoredHeader { header, work, at, failed, .. } = stored;
+        let own_work = header_work(params, &header);
+        BlockIndexEntry { header, own_work, work, at, failed, checked: false, history }
+    }
+
+    /// A kept header whose parent this is.
+    pub fn stored_child(&self, params: &Params, stored: StoredHeader) -> BlockIndexEntry {
+        let mut history = self.history.clone();
+        let leaf = HistoryNode::of_header(params, &stored.id, &stored.header);
+        history.push(params.network, leaf);
+        BlockIndexEntry::of_stored(params, stored, history)
+    }
+}
+
+/// The block `id` of the best chain, read from the store; `None` if it is not on the best chain.
+pub(super) fn best_entry(
+    params: &Params,
+    storage: &dyn Storage,
+    id: &Hash,
+) -> Result<Option<BlockIndexEntry>, StorageError> {
+    let Some(stored) = storage.header(id)? else { return Ok(None) };
+    let height = stored.header.height;
+    if storage.active(height)? != Some(*id) {
+        return Ok(None);
+    }
+    let history = best_history(storage, u64::from(height) + 1)?;
+    Ok(Some(BlockIndexEntry::of_stored(params, stored, history)))
 }

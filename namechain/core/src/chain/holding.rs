@@ -10,9 +10,8 @@
 
 use super::{
     Chain, ChainError, TipChange,
-    ancestry::best_header,
     following::Hold,
-    storage::{Change, StorageError},
+    storage::{Change, StorageError, best_header},
 };
 use crate::{
     params::{HOLD_AFTER_S, HOLD_LEAD_BLOCKS, MAX_HOLD_S, MIN_HOLD_S},

@@ -16,14 +16,16 @@ mod holding;
 mod idle;
 mod memory;
 mod open;
+mod past_tree;
 mod pow_checked;
 mod snapshot;
+mod states;
 mod storage;
 mod template;
 mod verifier;
 mod view;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 use thiserror::Error;
 
@@ -47,12 +49,11 @@ use crate::{
         work::PowHasher,
     },
     params::{MAX_REORG_DEPTH, Params},
-    tree::Tree,
     types::{Block, CommitPosition, CommitmentEntry, Entry, Hash, Header, Network},
 };
-use activity::Activity;
 use expiry::ExpiryQueue;
-use headers::{BlockIndexEntry, Headers};
+use headers::{BlockIndexEntry, HEADERS_KEPT, Headers, best_entry};
+use states::TipState;
 use view::{BlockView, Overlay};
 
 /// The chain of one network.
@@ -75,14 +76,6 @@ pub struct Chain {
     parked_tip: Option<(Hash, u128)>,
     hasher: PowHasher,
     verifier: Box<dyn OperationVerifier>,
-}
-
-/// A block of the best chain and the state after it.
-#[derive(Clone)]
-struct TipState {
-    id: Hash,
-    tree: Tree,
-    activity: Activity,
 }
 
 /// What became of a block.
@@ -194,6 +187,11 @@ impl Chain {
         }
     }
 
+    /// From this height on all blocks of the best chain are kept: 0 unless old ones are pruned.
+    pub fn first_block(&self) -> u32 {
+        self.storage.first_block().unwrap_or(0)
+    }
+
     fn tip(&self) -> &TipState {
         self.recent.back().expect("a chain has at least its genesis block")
     }
@@ -209,20 +207,6 @@ impl Chain {
 
     fn recent_at(&self, height: u32) -> Option<&TipState> {
         self.recent.get(height.checked_sub(self.recent_base())? as usize)
-    }
-
-    /// The state after the best chain's block at `height`; `None` above the tip or deeper than 720
-    /// blocks.
-    pub fn snapshot_at(&self, height: u32) -> Option<Snapshot> {
-        let recent = self.recent_at(height)?;
-        Some(Snapshot {
-            network: self.params.network,
-            id: recent.id,
-            header: self.headers.get(&recent.id)?.header.clone(),
-            contested_above: self.hold().map(|hold| hold.fork_height),
-            tree: recent.tree.clone(),
-            storage: self.storage.clone(),
-        })
     }
 
     /// A block of the best chain as the anchor of a stamp in the next block, if it is recent enough
@@ -256,7 +240,7 @@ impl Chain {
         commit_id: &Hash,
     ) -> Result<Option<CommitPosition>, StorageError> {
         let key = CommitmentEntry::key(self.params.network, commit_id);
-        let overlay = Overlay::new(self.params, self.storage.clone(), &self.tip().tree);
+        let overlay = Overlay::new(self.params, self.storage.clone(), self.tip_tree());
         Ok(match BlockView::new(&overlay, &self.expiry).get(&key)? {
             Some(Entry::Commitment(entry)) => Some(entry.position),
             _ => None,
@@ -285,7 +269,7 @@ impl Chain {
         durable: bool,
     ) -> Result<Accepted, ChainError> {
         let id = block.header.id(self.params.network);
-        if let Some(known) = self.already(&id) {
+        if let Some(known) = self.already(&id, &block.header)? {
             return known;
         }
         let check = |chain: &mut Self| -> Result<(), Refused> {
@@ -306,7 +290,7 @@ impl Chain {
         durable: bool,
     ) -> Result<Accepted, ChainError> {
         let (id, block) = (checked.id(), checked.block());
-        if let Some(known) = self.already(&id) {
+        if let Some(known) = self.already(&id, &block.header)? {
             return known;
         }
         self.check_in_context(&id, &block.header, now).map_err(|error| error.of(id))?;
@@ -314,15 +298,35 @@ impl Chain {
     }
 
     /// What is to be said of a block that is here already.
-    fn already(&self, id: &Hash) -> Option<Result<Accepted, ChainError>> {
-        let known = self.headers.get(id)?;
-        Some(if known.failed { Err(ChainError::OnFailed(*id)) } else { Ok(Accepted::Known) })
+    fn already(
+        &self,
+        id: &Hash,
+        header: &Header,
+    ) -> Result<Option<Result<Accepted, ChainError>>, StorageError> {
+        Ok(match self.headers.get(id) {
+            Some(known) if known.failed => Some(Err(ChainError::OnFailed(*id))),
+            Some(_) => Some(Ok(Accepted::Known)),
+            None if header.height >= self.recent_base() => None,
+            None => {
+                let is_best = self.storage.active(header.height)? == Some(*id);
+                is_best.then_some(Ok(Accepted::Known))
+            }
+        })
+    }
+
+    /// The block `id`, if another may build on it: on any branch, no deeper than that.
+    fn find(&self, id: &Hash) -> Result<Option<Cow<'_, BlockIndexEntry>>, StorageError> {
+        if let Some(known) = self.headers.get(id) {
+            return Ok(Some(Cow::Borrowed(known)));
+        }
+        let lowest = self.tip_header().height.saturating_sub(HEADERS_KEPT);
+        let deep = best_entry(self.params, &*self.storage, id)?;
+        Ok(deep.filter(|known| known.header.height >= lowest).map(Cow::Owned))
     }
 
     /// What a header must be after those before it, and by the clock.
     fn check_in_context(&self, id: &Hash, header: &Header, now: u64) -> Result<(), Refused> {
-        let parent =
-            self.headers.get(&header.previous).ok_or(ChainError::Orphan(header.previous))?;
+        let parent = self.find(&header.previous)?.ok_or(ChainError::Orphan(header.previous))?;
         if parent.failed {
             return Err(ChainError::OnFailed(header.previous).into());
         }
@@ -353,10 +357,8 @@ impl Chain {
             None => self.storage.append(&block.to_bytes())?,
         };
         // `check_in_context` has found the parent.
-        let parent = self
-            .headers
-            .get(&block.header.previous)
-            .ok_or(ChainError::Orphan(block.header.previous))?;
+        let parent =
+            self.find(&block.header.previous)?.ok_or(ChainError::Orphan(block.header.previous))?;
         let known =
             BlockIndexEntry { checked, ..parent.child(self.params, &id, block.header.clone(), at) };
         let (preferred, stored) = (self.is_preferred(&known), known.stored(id));

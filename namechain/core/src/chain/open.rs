@@ -3,13 +3,14 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    Chain, TipState,
+    Chain,
     activity::Activity,
-    ancestry::best_history,
-    connect::undo,
     expiry::{ExpiryQueue, encoded_end},
-    headers::{BlockIndexEntry, HEADERS_KEPT, Headers},
-    storage::{BlockLocation, Change, Storage, StorageError, StoredHeader},
+    headers::{BlockIndexEntry, HEADERS_KEPT, Headers, best_entry},
+    states::{TREES_KEPT, TipState, found_at, undo},
+    storage::{
+        BlockLocation, Change, Storage, StorageError, StoredHeader, best_header, best_history,
+    },
     verifier::SerialVerifier,
 };
 use crate::{
@@ -41,10 +42,7 @@ impl Chain {
             .header(&tip)?
             .ok_or_else(|| StorageError::Damaged("the tip's header is missing".into()))?;
         let params = network.params();
-        let headers = load_headers(params, &*storage, tip.header.height)?;
-        if headers.get(&tip.id).is_none() {
-            return Err(StorageError::Damaged("the tip is not on a chain of headers".into()));
-        }
+        let headers = load_headers(params, &*storage, &tip)?;
         let (tree, expiry) = load_state(params, &*storage)?;
         let recent = load_recent(network, &*storage, &headers, &tip, tree)?;
         let (hasher, verifier) = (PowHasher::new(network), Box::new(SerialVerifier::new(network)));
@@ -101,41 +99,54 @@ fn begin(network: Network, storage: &dyn Storage) -> Result<Hash, StorageError> 
     Ok(id)
 }
 
-/// The headers that a block may still build on, with the history range up to each.
+/// The headers of the last blocks, the tip last, and what departs from the best chain as deep as a
+/// block may still build on it; each with the history range up to it.
 fn load_headers(
     params: &Params,
     storage: &dyn Storage,
-    tip_height: u32,
+    tip: &StoredHeader,
 ) -> Result<Headers, StorageError> {
-    let base = tip_height.saturating_sub(HEADERS_KEPT);
-    let before = best_history(storage, u64::from(base))?;
-    let base_id = storage.active(base)?;
-    let mut headers = Headers::default();
-    for stored in storage.headers_from(base)? {
-        let StoredHeader { id, header, work, at, failed } = stored;
-        let parent = headers.get(&header.previous).map(|parent| parent.history.clone());
-        let history = match parent {
-            Some(history) => history,
-            None if Some(id) == base_id => Arc::new(before.clone()),
-            // A side branch that departed before the oldest header kept: nothing can build on it
-            // any more.
-            None => continue,
+    let (mut headers, tip_height) = (Headers::default(), tip.header.height);
+    let lowest = tip_height.saturating_sub(STATES_KEPT);
+    let mut before: Option<Hash> = None;
+    for height in lowest..=tip_height {
+        let stored = best_header(storage, height)?;
+        let id = stored.id;
+        let known = match before.and_then(|before| headers.get(&before)) {
+            Some(parent) if before == Some(stored.header.previous) => {
+                parent.stored_child(params, stored)
+            }
+            Some(_) => {
+                let what = format!("the best chain's headers do not fit at height {height}");
+                return Err(StorageError::Damaged(what));
+            }
+            None => {
+                let history = best_history(storage, u64::from(height) + 1)?;
+                BlockIndexEntry::of_stored(params, stored, history)
+            }
         };
-        let mut history = (*history).clone();
-        let leaf = HistoryNode::of_header(params, &id, &header);
-        history.push(params.network, leaf);
-        headers.insert(
-            id,
-            BlockIndexEntry {
-                header,
-                own_work: leaf.work,
-                work,
-                at,
-                failed,
-                checked: false,
-                history: Arc::new(history),
-            },
-        );
+        headers.insert(id, known);
+        before = Some(id);
+    }
+    if before != Some(tip.id) {
+        return Err(StorageError::Damaged("the tip is not on a chain of headers".into()));
+    }
+    for stored in storage.side_headers_from(tip_height.saturating_sub(HEADERS_KEPT))? {
+        let (id, height) = (stored.id, stored.header.height);
+        if headers.get(&id).is_some() || height < lowest && storage.active(height)? == Some(id) {
+            continue;
+        }
+        let known = match headers.get(&stored.header.previous) {
+            Some(parent) => Some(parent.stored_child(params, stored)),
+            None => {
+                let parent = best_entry(params, storage, &stored.header.previous)?;
+                parent.map(|parent| parent.stored_child(params, stored))
+            }
+        };
+        // None: it departed before what a block can still build on.
+        if let Some(known) = known {
+            headers.insert(id, known);
+        }
     }
     Ok(headers)
 }
@@ -176,11 +187,18 @@ fn load_recent(
                 known.header.height
             )));
         }
-        recent.push_front(TipState { id, tree: tree.clone(), activity: Activity::default() });
+        let found = found_at(storage, network, known.header.height)?;
+        let kept = recent.len() < TREES_KEPT;
+        recent.push_front(TipState {
+            id,
+            tree: kept.then(|| tree.clone()),
+            found: found.clone(),
+            activity: Activity::default(),
+        });
         if known.header.height == 0 || recent.len() > STATES_KEPT as usize {
             break;
         }
-        undo(&mut tree, network, storage.undo_of(known.header.height)?);
+        undo(&mut tree, &found);
         id = known.header.previous;
     }
     Ok(recent)

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::storage::{Storage, StorageError};
+use super::{
+    past_tree::PastTree,
+    storage::{Storage, StorageError},
+};
 use crate::{
     codec::Decode,
     consensus::{NameStatus, name_status},
     params::STATES_KEPT,
-    tree::{Proof, Tree},
+    tree::Proof,
     types::{BlockTime, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
 };
 
@@ -26,7 +29,7 @@ pub struct Snapshot {
     /// While a heavier chain is held back: the height above which the two differ. What was changed
     /// above it is contested.
     pub contested_above: Option<u32>,
-    pub(super) tree: Tree,
+    pub(super) tree: PastTree,
     pub(super) storage: Arc<dyn Storage>,
 }
 
@@ -79,7 +82,7 @@ impl Snapshot {
 
     /// The state root.
     pub fn state_root(&self) -> Hash {
-        self.tree.root()
+        self.header.state_root
     }
 
     /// The hash of the entry under `key`: changes exactly when the entry does. Reads memory only.
@@ -87,7 +90,8 @@ impl Snapshot {
         self.tree.get(key)
     }
 
-    /// Proves what stands, or that nothing stands, under `key`.
+    /// Proves what stands, or that nothing stands, under `key`. From a state that is more than 31
+    /// blocks old it costs a hash or two for each entry that has changed since.
     pub fn prove(&self, key: &Hash) -> Proof {
         self.tree.prove(key)
     }

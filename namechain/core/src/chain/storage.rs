@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::following::Following;
 use crate::{
-    consensus::{HistoryNode, header::genesis},
+    consensus::{History, HistoryNode, header::genesis},
     types::{Block, Hash, Header, Network},
 };
 
@@ -85,6 +85,9 @@ pub enum StorageError {
     /// What was read can't be what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// The block was deleted: those of the best chain are there from this height on.
+    #[error("the block is pruned: this node keeps blocks from height {0} on")]
+    Pruned(u32),
     /// It holds something else than what is asked for: another network, another format, or another
     /// process has it.
     #[error("{0}")]
@@ -95,6 +98,10 @@ pub enum StorageError {
 pub trait Storage: Send + Sync + 'static {
     /// Appends a block to the log. It is durable once a later durable [`Storage::commit`] returns.
     fn append(&self, block: &[u8]) -> Result<BlockLocation, StorageError>;
+    /// From this height on all blocks of the best chain are there: 0 unless old ones are pruned.
+    fn first_block(&self) -> Result<u32, StorageError> {
+        Ok(0)
+    }
     /// Reads a block back, checking its checksum.
     fn block(&self, at: BlockLocation) -> Result<Vec<u8>, StorageError>;
     /// Makes all of `changes`, atomically. If `durable`, they and every block appended before
@@ -110,6 +117,10 @@ pub trait Storage: Send + Sync + 'static {
     fn header(&self, id: &Hash) -> Result<Option<StoredHeader>, StorageError>;
     /// All headers at `height` and above, on every branch, by height.
     fn headers_from(&self, height: u32) -> Result<Vec<StoredHeader>, StorageError>;
+    /// As [`Storage::headers_from`], but that headers of the best chain may be left out.
+    fn side_headers_from(&self, height: u32) -> Result<Vec<StoredHeader>, StorageError> {
+        self.headers_from(height)
+    }
     /// The entry under `key` of the tip's state.
     fn entry(&self, key: &Hash) -> Result<Option<Vec<u8>>, StorageError>;
     /// Calls `each` with every entry of the tip's state, in any order.
@@ -141,4 +152,25 @@ pub fn read_block(
     Block::parse(&storage.block(at)?).map_err(|error| {
         StorageError::Damaged(format!("the block at {at:?} does not decode: {error}"))
     })
+}
+
+/// The header of the best chain's block at a height that it has.
+pub(super) fn best_header(
+    storage: &dyn Storage,
+    height: u32,
+) -> Result<StoredHeader, StorageError> {
+    let missing =
+        || StorageError::Damaged(format!("the best chain's header at height {height} is missing"));
+    let id = storage.active(height)?.ok_or_else(missing)?;
+    storage.header(&id)?.ok_or_else(missing)
+}
+
+/// The history range over the first `leaves` headers of the best chain.
+pub(super) fn best_history(storage: &dyn Storage, leaves: u64) -> Result<History, StorageError> {
+    let damaged = || StorageError::Damaged("a node of the history range is missing".into());
+    let peaks = History::peak_positions(leaves)
+        .into_iter()
+        .map(|position| storage.history(position)?.ok_or_else(damaged))
+        .collect::<Result<Vec<_>, _>>()?;
+    History::from_peaks(leaves, peaks).ok_or_else(damaged)
 }

@@ -66,7 +66,7 @@ impl Chain {
         now: u64,
     ) -> Result<(), ApplyError<StorageError>> {
         let context = self.next_context(now);
-        let overlay = Overlay::new(self.params, self.storage.clone(), &self.tip().tree);
+        let overlay = Overlay::new(self.params, self.storage.clone(), self.tip_tree());
         let mut view = BlockView::new(&overlay, &self.expiry);
         let mut tally = Tally::default();
         for (index, operation) in before.iter().copied().chain([operation]).enumerate() {
@@ -90,7 +90,7 @@ impl Chain {
     ) -> Result<Block, StorageError> {
         let (params, parent) = (self.params, self.tip_entry());
         let context = self.next_context(now);
-        let overlay = Overlay::new(params, self.storage.clone(), &self.tip().tree);
+        let overlay = Overlay::new(params, self.storage.clone(), self.tip_tree());
         let mut view = BlockView::new(&overlay, &self.expiry);
         remove_ended(context.now, &mut view)?;
         let mut tally = Tally::default();
@@ -111,7 +111,7 @@ impl Chain {
                 operations.push(operation.clone());
             }
         }
-        let (_, tree) = view.finish(&self.tip().tree)?;
+        let (_, tree) = view.finish(self.tip_tree())?;
         let prices = tally.multipliers(params, context);
         let header = Header {
             version: params.branch_at(context.now.time).number,

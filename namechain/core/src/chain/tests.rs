@@ -27,8 +27,20 @@ fn reopened(miner: &Miner) -> Chain {
     assert_eq!(again.work(), chain.work());
     assert_eq!(again.recent.len(), chain.recent.len());
     for (a, b) in again.recent.iter().zip(&chain.recent) {
-        assert_eq!((a.id, a.tree.root(), a.tree.len()), (b.id, b.tree.root(), b.tree.len()));
+        assert_eq!((a.id, &a.found), (b.id, &b.found));
     }
+    assert_eq!(again.tip_tree().root(), chain.tip_tree().root());
+    assert_eq!(again.tip_tree().len(), chain.tip_tree().len());
+    let lowest = chain.recent_base();
+    for height in lowest..=chain.tip_header().height {
+        for snapshot in [&again, chain].map(|chain| chain.snapshot_at(height).unwrap()) {
+            assert_eq!(snapshot.tree.root(), snapshot.state_root(), "the state at {height}");
+        }
+    }
+    let known = |chain: &Chain| chain.headers.below(u32::MAX);
+    let (mut theirs, mut ours) = (known(&again), known(chain));
+    (theirs.sort(), ours.sort());
+    assert_eq!(theirs, ours, "the headers in memory");
     assert_eq!(again.expiry.rows(), chain.expiry.rows());
     again
 }
@@ -289,7 +301,7 @@ fn the_branch_with_more_work_decides_who_owns() {
     let alice = name("alice");
     let first = a.claim(&alice, &key(1), 1);
     let branch = b.claim(&alice, &key(2), 2);
-    let root_before = a.chain.tip().tree.root();
+    let root_before = a.chain.tip_tree().root();
     for block in &branch {
         assert!(matches!(a.accept(block), Accepted::Side), "the first seen wins a tie");
     }
@@ -301,7 +313,7 @@ fn the_branch_with_more_work_decides_who_owns() {
     assert_eq!((change.undone.len(), change.connected.len()), (2, 3));
     assert_eq!(change.undone[0].header.height, 2, "the old tip is undone first");
     assert_eq!(a.owner(&alice), Some(key(2).public()));
-    assert_eq!(a.chain.tip().tree.root(), b.chain.tip().tree.root());
+    assert_eq!(a.chain.tip_tree().root(), b.chain.tip_tree().root());
     assert_eq!(history(&a), [2]);
     let commits = |miner: &Miner, owner: &SecretKey| {
         let key = CommitmentEntry::key(NETWORK, &miner.commitment(&alice, owner));
@@ -324,7 +336,7 @@ fn the_branch_with_more_work_decides_who_owns() {
         c.accept(&block);
     }
     assert_eq!(c.owner(&alice), Some(key(1).public()));
-    assert_eq!(c.chain.tip().tree.root(), root_before, "empty blocks change nothing");
+    assert_eq!(c.chain.tip_tree().root(), root_before, "empty blocks change nothing");
     reopened(&c);
 }
 
@@ -336,7 +348,7 @@ fn the_branch_with_more_work_decides_who_owns() {
 fn a_branch_that_breaks_a_rule_changes_nothing() {
     let (mut a, mut b) = (Miner::new(), Miner::new());
     a.claim(&name("alice"), &key(1), 1);
-    let before = (a.chain.tip_id(), a.chain.tip().tree.root());
+    let before = (a.chain.tip_id(), a.chain.tip_tree().root());
     let commit = b.commit(&name("bobby"), &key(2));
     let branch = [b.mine(&[commit]), b.mine(&[])];
     a.take(&branch);
@@ -344,7 +356,7 @@ fn a_branch_that_breaks_a_rule_changes_nothing() {
     bad.header.state_root = Hash([5; 32]);
     let bad = b.work(bad);
     assert_eq!(a.block_refusal(&bad), "state-root");
-    assert_eq!((a.chain.tip_id(), a.chain.tip().tree.root()), before);
+    assert_eq!((a.chain.tip_id(), a.chain.tip_tree().root()), before);
     assert!(matches!(a.refuses(&bad), ChainError::OnFailed(_)), "it is checked once");
     let mut again = reopened(&a);
     assert!(
@@ -363,7 +375,7 @@ fn commits_lapse_after_a_day_and_are_removed() {
     let (alice, owner) = (name("alice"), key(1));
     let commit = miner.commit(&alice, &owner);
     let recorded = miner.mine(&[commit]).header.time;
-    assert_eq!(miner.chain.tip().tree.len(), 1);
+    assert_eq!(miner.chain.tip_tree().len(), 1);
     // At its last second it can still be opened; after it, it is gone.
     miner.now = recorded + COMMIT_LIFETIME_S;
     let last = miner.register(&alice, &owner, 1);
@@ -371,10 +383,10 @@ fn commits_lapse_after_a_day_and_are_removed() {
     let late = miner.chain.try_operation(&[], &last, miner.now + 1);
     assert!(matches!(late, Err(ApplyError::Rule(rule)) if rule.id() == "commitment-unknown"));
     miner.mine(&[]);
-    assert_eq!(miner.chain.tip().tree.len(), 1);
+    assert_eq!(miner.chain.tip_tree().len(), 1);
     miner.now = recorded + COMMIT_LIFETIME_S + 1;
     miner.mine(&[]);
-    assert_eq!(miner.chain.tip().tree.len(), 0);
+    assert_eq!(miner.chain.tip_tree().len(), 0);
     assert_eq!(miner.chain.expiry.rows(), []);
     reopened(&miner);
 }
@@ -395,7 +407,7 @@ fn released_names_are_removed_and_restored_by_undoing() {
     miner.now = end;
     miner.mine(&[]);
     assert!(miner.entry(&alice).is_none());
-    assert_eq!(miner.chain.tip().tree.len(), 0, "the spent Commit is gone too");
+    assert_eq!(miner.chain.tip_tree().len(), 0, "the spent Commit is gone too");
     reopened(&miner);
     // Another branch, on which the time has not come.
     for _ in 0..2 {

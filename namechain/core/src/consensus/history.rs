@@ -11,6 +11,8 @@
 
 mod proof;
 
+use std::sync::Arc;
+
 pub use proof::{HistoryProof, HistoryProofError};
 
 use super::difficulty;
@@ -63,11 +65,19 @@ impl Timing {
     }
 }
 
-/// The peaks of the range: what it takes to add to it and to know its root.
+/// The peaks of the range: what it takes to add to it and to know its root. Ranges that grow from
+/// one share its peaks: keeping one for each header costs one peak each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     leaves: u64,
-    peaks: Vec<HistoryNode>,
+    smallest: Option<Arc<Peak>>,
+}
+
+/// A peak, and the ones that are larger.
+#[derive(Debug, PartialEq, Eq)]
+struct Peak {
+    node: HistoryNode,
+    larger: Option<Arc<Peak>>,
 }
 
 impl HistoryNode {
@@ -165,7 +175,9 @@ impl History {
     /// The range of `leaves` leaves with these peaks, the largest first; `None` if their number
     /// does not fit.
     pub fn from_peaks(leaves: u64, peaks: Vec<HistoryNode>) -> Option<Self> {
-        (peaks.len() == leaves.count_ones() as usize).then_some(History { leaves, peaks })
+        let fits = peaks.len() == leaves.count_ones() as usize;
+        let smallest = peaks.into_iter().fold(None, |larger, node| Some(Peak::below(larger, node)));
+        fits.then_some(History { leaves, smallest })
     }
 
     /// Adds the leaf of a header. Returns the new nodes with their positions: the leaf, then each
@@ -177,13 +189,14 @@ impl History {
         // Each trailing one bit of the count is a peak of the same size as what has been built so
         // far.
         for _ in 0..self.leaves.trailing_ones() {
-            if let Some(left) = self.peaks.pop() {
-                node = HistoryNode::join(network, &left, &node);
+            if let Some(left) = self.smallest.take() {
+                node = HistoryNode::join(network, &left.node, &node);
+                self.smallest = left.larger.clone();
                 position += 1;
                 added.push((position, node));
             }
         }
-        self.peaks.push(node);
+        self.smallest = Some(Peak::below(self.smallest.take(), node));
         self.leaves += 1;
         added
     }
@@ -191,16 +204,20 @@ impl History {
     /// The root: the number of leaves and the peaks, joined from the smallest to the largest.
     pub fn root(&self, network: Network) -> Hash {
         let leaves = self.leaves.to_be_bytes();
-        let joined = self
-            .peaks
-            .iter()
-            .rev()
-            .copied()
+        let peaks = std::iter::successors(self.smallest.as_deref(), |peak| peak.larger.as_deref());
+        let joined = peaks
+            .map(|peak| peak.node)
             .reduce(|right, left| HistoryNode::join(network, &left, &right));
         match joined {
             None => hash(network, Domain::HistoryRoot, &[&leaves]),
             Some(node) => hash(network, Domain::HistoryRoot, &[&leaves, &node.to_bytes()]),
         }
+    }
+}
+
+impl Peak {
+    fn below(larger: Option<Arc<Peak>>, node: HistoryNode) -> Arc<Peak> {
+        Arc::new(Peak { node, larger })
     }
 }
 
@@ -259,10 +276,12 @@ mod tests {
             }
             assert_eq!(nodes.len() as u64, 2 * (count + 1) - u64::from((count + 1).count_ones()));
         }
-        let work: u128 = history.peaks.iter().map(|peak| peak.work).sum();
+        let peaks: Vec<HistoryNode> =
+            History::peak_positions(70).iter().map(|at| nodes[at]).collect();
+        let work: u128 = peaks.iter().map(|peak| peak.work).sum();
         assert_eq!(work, (1..=70).sum::<u128>(), "the peaks carry the work of all leaves");
-        assert_eq!(history.peaks[0].first, leaf(0).first);
-        assert_eq!(history.peaks.last().unwrap().last, leaf(69).last);
+        assert_eq!(peaks[0].first, leaf(0).first);
+        assert_eq!(peaks.last().unwrap().last, leaf(69).last);
     }
 
     #[test]

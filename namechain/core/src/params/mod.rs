@@ -89,6 +89,9 @@ pub const STATES_KEPT: u32 = 720;
 /// The most blocks that are undone: thirty days at the interval. What the blocks found before they
 /// changed it is kept on the disk that long.
 pub const MAX_REORG_DEPTH: u32 = 21_600;
+/// How many of the last blocks a node that prunes has at least: those that may be undone, and those
+/// that what takes their place may be anchored to.
+pub const BLOCKS_KEPT: u32 = MAX_REORG_DEPTH + MAX_ANCHOR_AGE;
 /// A block is followed live if it was taken at most this long after its own time, in seconds.
 pub const LIVE_AGE_S: u64 = 3_600;
 /// A heavier chain that would undo more than this of what was followed live is held back, in

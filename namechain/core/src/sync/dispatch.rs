@@ -308,8 +308,9 @@ impl Machines {
     }
 
     fn send_hello(&mut self, ctx: &mut Context<'_>, peer: Peer) {
-        let tip = ctx.chain.tip_header();
-        let hello = self.identity.hello(ctx.chain.tip_id(), tip.height, ctx.chain.work(), ctx.unix);
+        let chain = ctx.chain;
+        let tip = (chain.tip_id(), chain.tip_header().height, chain.work());
+        let hello = self.identity.hello(tip, chain.first_block(), ctx.unix);
         let request = ctx.send_request(peer, Request::Hello(hello), RequestKind::Hello);
         if let Some(state) = ctx.peers.get_mut(peer) {
             let every =
@@ -360,7 +361,12 @@ impl Machines {
             (RequestKind::Blocks { first, ids }, Response::Blocks(bodies)) => {
                 let sent = (request, sent.sent_at);
                 if !self.blocks.on_blocks(ctx, peer, sent, (first, &ids), bodies) {
-                    self.headers.on_blocks_missing(ctx, peer);
+                    let state = ctx.peers.get_mut(peer);
+                    if state.is_some_and(|state| state.has_pruned(first)) {
+                        ctx.wakeups.target = true;
+                    } else {
+                        self.headers.on_blocks_missing(ctx, peer);
+                    }
                 }
             }
             (

@@ -51,6 +51,9 @@ pub struct Hello {
     pub tip: Hash,
     /// The height of its tip.
     pub height: u32,
+    /// The height from which on it has all blocks of its chain: 0 unless it prunes. It has the last
+    /// 22,320 (`BLOCKS_KEPT`).
+    pub first_block: u32,
     /// The summed work that it claims. Believed when its headers show it.
     pub work: u128,
     /// Its clock, in seconds of Unix time.
@@ -179,6 +182,7 @@ impl Encode for Hello {
         self.genesis.encode(out);
         self.tip.encode(out);
         out.extend_from_slice(&self.height.to_be_bytes());
+        out.extend_from_slice(&self.first_block.to_be_bytes());
         out.extend_from_slice(&self.work.to_be_bytes());
         out.extend_from_slice(&self.time.to_be_bytes());
         out.push(self.agent.len() as u8);
@@ -190,7 +194,8 @@ impl Decode for Hello {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = reader.u16()?;
         let (genesis, tip) = (Hash::decode(reader)?, Hash::decode(reader)?);
-        let (height, work, time) = (reader.u32()?, reader.u128()?, reader.u64()?);
+        let (height, first_block) = (reader.u32()?, reader.u32()?);
+        let (work, time) = (reader.u128()?, reader.u64()?);
         let found = usize::from(reader.u8()?);
         if found > MAX_AGENT {
             return Err(DecodeError::OverCap {
@@ -204,7 +209,7 @@ impl Decode for Hello {
             return Err(DecodeError::Invalid("the agent is not printable ASCII"));
         }
         let agent = agent.iter().copied().map(char::from).collect();
-        Ok(Hello { version, genesis, tip, height, work, time, agent })
+        Ok(Hello { version, genesis, tip, height, first_block, work, time, agent })
     }
 }
 

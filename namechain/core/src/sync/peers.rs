@@ -9,7 +9,7 @@ use super::{
     limits::{BACKOFF_MAX_MS, BACKOFF_MS, BANNED_AT, FORGIVEN_EVERY_MS, penalty},
     message::Hello,
 };
-use crate::types::Hash;
+use crate::{params::BLOCKS_KEPT, types::Hash};
 
 /// The tip that a peer says it has.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,8 @@ pub(super) struct PeerState {
     agent: String,
     clock_ahead: i64,
     advertised_tip: Option<AdvertisedTip>,
+    /// The height from which on it has all blocks, as it says.
+    first_block: u32,
     hello: Option<RequestId>,
     next_hello: u64,
     /// Requests in a row without an answer in time.
@@ -55,6 +57,7 @@ impl PeerState {
             agent: String::new(),
             clock_ahead: 0,
             advertised_tip: None,
+            first_block: 0,
             hello: None,
             next_hello: now,
             timeouts: 0,
@@ -88,7 +91,8 @@ impl PeerState {
 
     /// Takes a hello whose genesis block is ours.
     pub fn record_hello(&mut self, hello: Hello, unix_now: u64) {
-        let Hello { tip, height, work, time, agent, .. } = hello;
+        let Hello { tip, height, first_block, work, time, agent, .. } = hello;
+        self.first_block = first_block;
         self.advertised_tip = Some(AdvertisedTip { id: tip, height, work });
         self.clock_ahead = (i128::from(time) - i128::from(unix_now))
             .clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
@@ -97,6 +101,22 @@ impl PeerState {
 
     pub fn clock_ahead(&self) -> i64 {
         self.clock_ahead
+    }
+
+    /// Whether it has a block of this height, as far as pruning goes.
+    pub fn keeps(&self, height: u32) -> bool {
+        height >= self.first_block
+    }
+
+    /// It gave no block of this height. Whether it may have pruned it since it said what it has: it
+    /// prunes, and the block is not among those that everybody keeps.
+    pub fn has_pruned(&mut self, height: u32) -> bool {
+        let tip = self.advertised_tip.map_or(0, |tip| tip.height);
+        let may_have = self.first_block > 0 && height.saturating_add(BLOCKS_KEPT) <= tip;
+        if may_have {
+            self.first_block = (tip - BLOCKS_KEPT).saturating_add(1);
+        }
+        may_have
     }
 
     /// Whether it has said hello.

@@ -39,10 +39,23 @@ impl Identity {
         }
     }
 
-    /// Our hello, with this tip.
-    pub fn hello(&self, tip: Hash, height: u32, work: u128, unix_now: u64) -> Hello {
-        let (genesis, agent) = (self.genesis, self.agent.clone());
-        Hello { version: PROTOCOL_VERSION, genesis, tip, height, work, time: unix_now, agent }
+    /// Our hello, with this tip, and the height from which on we have all blocks.
+    pub fn hello(
+        &self,
+        (tip, height, work): (Hash, u32, u128),
+        first_block: u32,
+        unix_now: u64,
+    ) -> Hello {
+        Hello {
+            version: PROTOCOL_VERSION,
+            genesis: self.genesis,
+            tip,
+            height,
+            first_block,
+            work,
+            time: unix_now,
+            agent: self.agent.clone(),
+        }
     }
 }
 
@@ -58,7 +71,7 @@ pub fn hello(
     let missing = || StorageError::Damaged("the tip's header is missing".into());
     let tip = storage.tip()?.ok_or_else(missing)?;
     let StoredHeader { header, work, .. } = storage.header(&tip)?.ok_or_else(missing)?;
-    Ok(identity.hello(tip, header.height, work, unix_now))
+    Ok(identity.hello((tip, header.height, work), storage.first_block()?, unix_now))
 }
 
 /// The answer to a request. It reads and changes nothing, costs at most what the caps in
@@ -136,7 +149,11 @@ fn blocks(storage: &dyn Storage, ids: &[Hash]) -> Result<Vec<Vec<u8>>, StorageEr
             break;
         }
         bytes += len;
-        blocks.push(storage.block(stored.at)?);
+        match storage.block(stored.at) {
+            // The asker was told from which height on we have them, or will be.
+            Err(StorageError::Pruned(_)) => break,
+            block => blocks.push(block?),
+        }
     }
     Ok(blocks)
 }
@@ -150,7 +167,10 @@ fn block_operations(
     let Some(stored) = storage.header(block)?.filter(|stored| !stored.failed) else {
         return Ok(Vec::new());
     };
-    let block = read_block(network, storage, stored.at)?;
+    let block = match read_block(network, storage, stored.at) {
+        Err(StorageError::Pruned(_)) => return Ok(Vec::new()),
+        block => block?,
+    };
     Ok(indexes
         .iter()
         .filter_map(|index| block.operations.get(usize::from(*index)).cloned())

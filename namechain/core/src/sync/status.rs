@@ -96,6 +96,8 @@ pub enum SyncReason {
     Headers,
     /// Blocks are being fetched and checked.
     Blocks,
+    /// No peer has the blocks that come next: all that are connected have pruned them.
+    Pruned,
     /// A chain of more work is known that is not followed without the operator.
     Parked,
     /// A chain of more work would undo too much at once: it is held back for a time.
@@ -116,6 +118,7 @@ impl fmt::Display for SyncReason {
             SyncReason::Asking => "asking peers what they have",
             SyncReason::Headers => "fetching headers",
             SyncReason::Blocks => "fetching blocks",
+            SyncReason::Pruned => "every connected peer has pruned the blocks that come next",
             SyncReason::Parked => "a chain of more work departs too deep to be followed by itself",
             SyncReason::Holding => {
                 "a chain of more work would undo more than a day: it is held back for a time"
@@ -228,6 +231,9 @@ impl View<'_> {
             let reason = if alone { SyncReason::Alone } else { SyncReason::NoPeers };
             return (reason, alone || self.synced);
         }
+        if self.headers.is_pruned_away() {
+            return (SyncReason::Pruned, self.synced);
+        }
         if self.best_advertised().is_some() {
             let headers = self.headers.len().0 > 0;
             let reason = if headers { SyncReason::Headers } else { SyncReason::Asking };
@@ -278,7 +284,7 @@ pub(super) fn status(view: &View<'_>) -> SyncStatus {
         .or(best.filter(|end| end.work() > work))
         .map(|end| (end.header().height, end.work()));
     let heading = match why {
-        SyncReason::Headers | SyncReason::Asking | SyncReason::Blocks => {
+        SyncReason::Headers | SyncReason::Asking | SyncReason::Blocks | SyncReason::Pruned => {
             shown.max(view.best_advertised())
         }
         _ => None,

@@ -17,7 +17,9 @@ use std::sync::{Arc, OnceLock};
 pub use proof::{MAX_PROOF_BYTES, Proof, ProofError};
 
 use crate::types::{Hash, Network};
-use node::{Node, first_difference};
+// For states that are told by what blocks found, see `chain::past_tree`.
+pub(crate) use node::{Node, first_difference, inner_hash};
+pub(crate) use proof::{Terminal, descend};
 
 /// A map from key hashes to value hashes with one root hash. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -31,6 +33,14 @@ impl Tree {
     /// The tree without keys.
     pub fn new(network: Network) -> Self {
         Tree { network, root: None, len: 0 }
+    }
+
+    pub(crate) fn network(&self) -> Network {
+        self.network
+    }
+
+    pub(crate) fn root_node(&self) -> Option<&Node> {
+        self.root.as_deref()
     }
 
     /// How many keys there are.
@@ -101,7 +111,7 @@ impl Tree {
 }
 
 /// The node over sorted keys.
-fn subtree(entries: &[(Hash, Hash)]) -> Option<Arc<Node>> {
+pub(crate) fn subtree(entries: &[(Hash, Hash)]) -> Option<Arc<Node>> {
     let ((first, value), (last, _)) = (entries.first()?, entries.last()?);
     let Some(bit) = first_difference(first, last) else { return Some(Node::leaf(*first, *value)) };
     let (zero, one) = entries.split_at(entries.partition_point(|(key, _)| !key.bit(bit)));

@@ -34,7 +34,7 @@ pub struct Proof {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Terminal {
+pub(crate) enum Terminal {
     Empty,
     Key,
     Other { key: Hash, value: Hash },
@@ -59,18 +59,21 @@ pub enum ProofError {
 
 pub(super) fn prove(root: Option<&Node>, network: Network, key: &Hash) -> Proof {
     let mut path = Vec::new();
-    let Some(mut node) = root else { return Proof { terminal: Terminal::Empty, path } };
+    let terminal = root.map_or(Terminal::Empty, |root| descend(root, network, key, &mut path));
+    Proof::from_parts(terminal, path)
+}
+
+/// Goes down from `node` to the leaf on the key's way, and adds the siblings that are passed.
+pub(crate) fn descend(
+    mut node: &Node,
+    network: Network,
+    key: &Hash,
+    path: &mut Vec<(u8, Hash)>,
+) -> Terminal {
     loop {
         match node {
-            Node::Leaf { key: found, value, .. } => {
-                path.reverse();
-                let terminal = if found == key {
-                    Terminal::Key
-                } else {
-                    Terminal::Other { key: *found, value: *value }
-                };
-                return Proof { terminal, path };
-            }
+            Node::Leaf { key: found, .. } if found == key => return Terminal::Key,
+            Node::Leaf { key, value, .. } => return Terminal::Other { key: *key, value: *value },
             Node::Inner { bit, zero, one, .. } => {
                 let (next, sibling) = if key.bit(*bit) { (one, zero) } else { (zero, one) };
                 path.push((*bit, sibling.hash(network)));
@@ -81,6 +84,12 @@ pub(super) fn prove(root: Option<&Node>, network: Network, key: &Hash) -> Proof 
 }
 
 impl Proof {
+    /// The proof that ends at `terminal`, with the steps that led down to it.
+    pub(crate) fn from_parts(terminal: Terminal, mut path: Vec<(u8, Hash)>) -> Self {
+        path.reverse();
+        Proof { terminal, path }
+    }
+
     /// Whether `value` is the value hash of `key` under `root`, or, if it is `None`, nothing stands
     /// under the key: a pure function of at most 256 hashes, whatever it is fed.
     pub fn verify(

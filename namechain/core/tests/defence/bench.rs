@@ -217,7 +217,8 @@ impl Bench {
 /// What one with this chain says of itself.
 pub fn hello(chain: &Miner) -> Hello {
     let tip = chain.chain.tip_header();
-    Identity::new(NETWORK, "peer").hello(chain.chain.tip_id(), tip.height, chain.chain.work(), NOW)
+    let tip = (chain.chain.tip_id(), tip.height, chain.chain.work());
+    Identity::new(NETWORK, "peer").hello(tip, 0, NOW)
 }
 
 pub fn compact(block: &Block) -> CompactBlock {

@@ -2,9 +2,10 @@
 
 use namechain_core::{
     codec::Encode,
+    params::BLOCKS_KEPT,
     sync::{
-        Misbehavior, Peer, limits,
-        message::{Request, Response},
+        Misbehavior, Peer, SyncReason, limits,
+        message::{Hello, Request, Response},
     },
     types::{Block, Hash, ops_root},
 };
@@ -59,12 +60,7 @@ fn a_bad_block_is_checked_once() {
     let id = block.header.id(NETWORK);
     let mut shown = headers(&chain, 0);
     shown.push(block.header.clone());
-    let claim = namechain_core::sync::message::Hello {
-        tip: id,
-        height: 4,
-        work: chain.chain.work() + 1,
-        ..hello(&chain)
-    };
+    let claim = Hello { tip: id, height: 4, work: chain.chain.work() + 1, ..hello(&chain) };
     let evil = bench.greeted(1, claim.clone());
     let other = bench.greeted(2, claim.clone());
     let honest = bench.peer(3, &chain);
@@ -205,6 +201,57 @@ fn a_stalled_block_is_asked_of_somebody_else() {
     bench.check_all();
     assert_eq!(bench.miner.chain.tip_header().height, 3);
     assert_eq!(bench.score(first), Some(0), "late is no misbehavior");
+}
+
+/// A peer that has pruned the blocks that come next is not asked for them, and not blamed; one that
+/// keeps them is.
+#[test]
+fn pruned_blocks_are_asked_of_others() {
+    let mut bench = Bench::new();
+    let chain = chain_of(5);
+    let pruned = bench.greeted(1, Hello { first_block: 3, ..hello(&chain) });
+    show(&mut bench, pruned, &headers(&chain, 0));
+    bench.ticks(60);
+    assert!(wants_blocks(&mut bench, pruned).is_none());
+    assert_eq!(bench.sync.status(&bench.miner.chain).why, SyncReason::Pruned);
+    assert_eq!(bench.score(pruned), Some(0));
+
+    let full = bench.peer(2, &chain);
+    show(&mut bench, full, &headers(&chain, 0));
+    bench.ticks(1);
+    while let Some((request, ids)) = wants_blocks(&mut bench, full) {
+        let blocks = ids.iter().map(|id| bytes(&chain.chain.read_block(id).unwrap())).collect();
+        bench.answer(full, request, Response::Blocks(blocks));
+        bench.check_all();
+    }
+    let mut from_pruned = Vec::new();
+    while let Some((request, ids)) = wants_blocks(&mut bench, pruned) {
+        from_pruned.extend(ids.iter().map(|id| chain.chain.read_block(id).unwrap().header.height));
+        let blocks = ids.iter().map(|id| bytes(&chain.chain.read_block(id).unwrap())).collect();
+        bench.answer(pruned, request, Response::Blocks(blocks));
+        bench.check_all();
+    }
+    assert!(from_pruned.iter().all(|height| *height >= 3), "{from_pruned:?}");
+    assert_eq!(bench.miner.chain.tip_header().height, 5);
+    assert_eq!((bench.score(pruned), bench.score(full)), (Some(0), Some(0)));
+}
+
+/// A peer that prunes more after its hello gives nothing once, without blame; then it is asked only
+/// for what everybody keeps. One that says that it keeps all, or has to keep a block, is blamed.
+#[test]
+fn blocks_pruned_since_the_hello_are_no_lie() {
+    let chain = chain_of(5);
+    let far = Hello { height: 5 + BLOCKS_KEPT, ..hello(&chain) };
+    for (first_block, height, score) in [(1, far.height, 0), (0, far.height, -50), (1, 5, -50)] {
+        let mut bench = Bench::new();
+        let peer = bench.greeted(1, Hello { first_block, height, ..far.clone() });
+        show(&mut bench, peer, &headers(&chain, 0));
+        let (request, _) = wants_blocks(&mut bench, peer).expect("it has them, as far as it says");
+        bench.answer(peer, request, Response::Blocks(Vec::new()));
+        assert_eq!(bench.score(peer), Some(score), "{first_block} {height}");
+        bench.ticks(5);
+        assert_eq!(wants_blocks(&mut bench, peer).is_none(), score == 0, "asked no more");
+    }
 }
 
 /// Never more than a window's blocks, and never more requests than may be, however long the chain

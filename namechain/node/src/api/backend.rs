@@ -6,7 +6,7 @@ use namechain_core::{
     api_types,
     chain::{Snapshot, StorageError, StoredHeader},
     consensus::HistoryProof,
-    types::{Block, Hash, Name, Operation},
+    types::{Block, Hash, Header, Name, Operation},
 };
 
 /// What the API asks of the node. Every call may block for a moment: none is made on a thread that
@@ -34,6 +34,14 @@ pub trait Backend: Send + Sync + 'static {
     fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
     /// The best chain's block at a height.
     fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError>;
+    /// The best chain's header at a height: it is there though its block is pruned.
+    fn header_at(&self, height: u32) -> Result<Option<StoredHeader>, StorageError>;
+    /// The header with an id, and whether it is on the best chain: it is there though its block is
+    /// pruned.
+    fn header(&self, id: &Hash) -> Result<Option<(StoredHeader, bool)>, StorageError>;
+    /// The height from which on all blocks of the best chain are there: 0 unless old ones are
+    /// pruned.
+    fn first_block(&self) -> Result<u32, StorageError>;
     /// The heights of the best chain's blocks that have operations on the name, or Commits of the
     /// commitment, with this key, in order.
     fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError>;
@@ -42,6 +50,10 @@ pub trait Backend: Send + Sync + 'static {
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError>;
     /// Takes an operation.
     fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal>;
+    /// The block to mine now.
+    fn template(&self) -> Result<api_types::MiningTemplate, api_types::Refusal>;
+    /// Takes the header of a template with its work.
+    fn mined(&self, header: Header) -> Result<api_types::MinedBlock, api_types::Refusal>;
     /// The messaging bundle of a name, if one is kept.
     fn bundle(&self, _name: &Name) -> Result<api_types::BundleInfo, api_types::Refusal> {
         Err(no_bundle())

@@ -31,6 +31,7 @@ enum Which {
         (status = 200, body = BlockInfo),
         (status = 400, description = "neither an id nor a height", body = namechain_core::api_types::Refusal),
         (status = 404, description = "there is no such block", body = namechain_core::api_types::Refusal),
+        (status = 410, description = "the block is pruned here", body = namechain_core::api_types::Refusal),
         (status = 503, description = "the block can't be read", body = namechain_core::api_types::Refusal),
     )))]
 pub(super) async fn block(
@@ -82,18 +83,18 @@ pub(super) async fn place(
     let (which, against) = (parse(&block?)?, against?.against);
     app.ask(move |backend| {
         let found = match which {
-            Which::Height(height) => backend.block_at(height),
-            Which::Id(id) => backend.block(&id),
-        }?;
-        let against = backend.block_at(against.unwrap_or_else(|| backend.snapshot().height()))?;
+            Which::Height(height) => backend.header_at(height)?.map(|stored| (stored, true)),
+            Which::Id(id) => backend.header(&id)?,
+        };
+        let against = against.unwrap_or_else(|| backend.snapshot().height());
+        let against = backend.header_at(against)?;
         let missing = || {
             Refused::not_found(
                 "these are not two blocks of the best chain, the first below the second",
                 "",
             )
         };
-        let ((below, _, true), (above, _, _)) =
-            (found.ok_or_else(missing)?, against.ok_or_else(missing)?)
+        let ((below, true), above) = (found.ok_or_else(missing)?, against.ok_or_else(missing)?)
         else {
             return Err(missing());
         };

@@ -62,7 +62,7 @@ pub(super) async fn put(
     }
     let hint = "send {\"bundle\": \"...\"}, the encoded bundle in hexadecimal";
     let put: PutBundle = serde_json::from_slice(&body)
-        .map_err(|_| Refused::bad_request("the body is not what it should be", hint))?;
+        .map_err(|_| Refused::bad_request("the body does not have the expected form", hint))?;
     let bytes = hex::decode(&put.bundle)
         .map_err(|_| Refused::bad_request("the bundle is not in hexadecimal", hint))?;
     let kept =

@@ -159,10 +159,11 @@ pub(super) async fn history(
     let (name, from) = (parse_name(&name?)?, from?.from);
     app.ask(move |backend| {
         let network = backend.snapshot().network;
-        let mut heights = backend
-            .history_heights(&name.key(network))?
-            .into_iter()
-            .filter(|height| *height >= from);
+        let first_block = backend.first_block()?;
+        let heights = backend.history_heights(&name.key(network))?;
+        let pruned = heights.iter().any(|height| *height >= from && *height < first_block);
+        let from = from.max(first_block);
+        let mut heights = heights.into_iter().filter(|height| *height >= from);
         let (mut operations, mut bytes) = (Vec::new(), 0);
         for height in heights.by_ref().take(HISTORY_PAGE) {
             let Some((stored, block, _)) = backend.block_at(height)? else { continue };
@@ -188,7 +189,8 @@ pub(super) async fn history(
                 break;
             }
         }
-        Ok(Json(History { next: heights.next(), name, operations }))
+        let pruned_below = pruned.then_some(first_block);
+        Ok(Json(History { next: heights.next(), name, operations, pruned_below }))
     })
     .await?
 }
@@ -249,7 +251,10 @@ fn recorded_commits(backend: &dyn Backend, commitment: &Hash) -> Result<Vec<Hash
     let network = backend.snapshot().network;
     let heights = backend.history_heights(&CommitmentEntry::key(network, commitment))?;
     let mut ids = Vec::new();
-    for height in heights.into_iter().rev().take(COMMIT_BLOCKS) {
+    let first_block = backend.first_block()?;
+    // What is pruned has lapsed long ago.
+    let kept = heights.into_iter().filter(|height| *height >= first_block);
+    for height in kept.rev().take(COMMIT_BLOCKS) {
         let Some((_, block, _)) = backend.block_at(height)? else { continue };
         let of_it = |operation: &&Operation| matches!(operation, Operation::Commit { commitment: found, .. } if found == commitment);
         ids.extend(block.operations.iter().filter(of_it).map(|operation| operation.id(network)));

@@ -41,7 +41,7 @@ pub(super) mod tests {
     use utoipa::OpenApi;
 
     use super::*;
-    use crate::api::{blocks, bundles, metrics, names, node, ops};
+    use crate::api::{blocks, bundles, metrics, mining, names, node, ops};
 
     /// The document, made from the handlers and the types.
     #[derive(OpenApi)]
@@ -65,6 +65,8 @@ pub(super) mod tests {
             ops::submit,
             blocks::block,
             blocks::place,
+            mining::template,
+            mining::mined,
             node::healthz,
             node::readyz,
             metrics::metrics,

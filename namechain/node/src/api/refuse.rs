@@ -28,7 +28,7 @@ impl Refused {
         Refused(status, Refusal { code: code.into(), rule: None, message: message.into(), hint })
     }
 
-    /// 400: the request is not what it should be.
+    /// 400: the request is malformed.
     pub fn bad_request(message: impl Into<String>, hint: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", message, hint)
     }
@@ -72,6 +72,10 @@ impl From<Refusal> for Refused {
 
 impl From<StorageError> for Refused {
     fn from(error: StorageError) -> Self {
+        if let StorageError::Pruned(_) = error {
+            let hint = "ask a node that keeps all blocks";
+            return Self::new(StatusCode::GONE, "pruned", error.to_string(), hint);
+        }
         tracing::error!("a request to the API failed: {error}");
         Self::unavailable("the node's store failed", "see the node's log")
     }

@@ -9,11 +9,11 @@ use axum::{
 
 use super::{
     app::App, backend::Backend, blocks, bundles, extension::Extension, layers::finish, metrics,
-    names, node, openapi, ops,
+    mining, names, node, openapi, ops,
 };
 
 /// Every route. `/openapi.json` describes each of them (test).
-pub(super) fn routes() -> [(&'static str, MethodRouter<App>); 16] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<App>); 18] {
     [
         ("/v1/status", get(node::status)),
         ("/v1/peers", get(node::peers)),
@@ -27,6 +27,8 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<App>); 16] {
         ("/v1/ops", post(ops::submit)),
         ("/v1/blocks/{block}", get(blocks::block)),
         ("/v1/blocks/{block}/proof", get(blocks::place)),
+        ("/v1/mining/template", get(mining::template)),
+        ("/v1/mining/blocks", post(mining::mined)),
         ("/healthz", get(node::healthz)),
         ("/readyz", get(node::readyz)),
         ("/metrics", get(metrics::metrics)),

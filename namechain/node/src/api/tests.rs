@@ -7,8 +7,9 @@ use bench::{Bench, NETWORK, commitment_of, name, owner, records};
 use namechain_core::{
     api_types,
     chain::{Snapshot, StorageError, StoredHeader},
-    codec::Decode,
-    consensus::HistoryProof,
+    codec::{Decode, Encode},
+    consensus::{HistoryProof, work::PowHasher},
+    miner::search_nonce,
     tree::Proof,
     types::{Block, Entry, Hash, Header, Name, Operation},
 };
@@ -105,6 +106,30 @@ async fn a_history_has_every_operation_on_the_name() {
         []
     );
     bench.get("/v1/names/-/history").await.refuses(400, "bad-request");
+}
+
+/// A pruned node says what it does not have, and proves what it proved before.
+#[tokio::test]
+async fn what_is_pruned_is_said() {
+    let bench = Bench::start().await;
+    let proof = bench.get("/v1/blocks/1/proof?against=2").await.json::<api_types::PlaceInfo>();
+    bench.node.first_block.store(3, std::sync::atomic::Ordering::Relaxed);
+    let status: api_types::Status = bench.get("/v1/status").await.json();
+    assert_eq!((status.pruned, status.first_block), (true, 3));
+    for path in ["/v1/blocks/2".to_owned(), format!("/v1/blocks/{}", status.tip)] {
+        let answer = bench.get(&path).await;
+        if path.ends_with("/2") {
+            answer.refuses(410, "pruned");
+        } else {
+            assert_eq!(answer.json::<api_types::BlockInfo>().height, 3);
+        }
+    }
+    let again = bench.get("/v1/blocks/1/proof?against=2").await.json::<api_types::PlaceInfo>();
+    assert_eq!(again, proof);
+    let history: api_types::History = bench.get("/v1/names/alice/history").await.json();
+    assert_eq!((history.operations, history.pruned_below), (vec![], Some(3)));
+    let history: api_types::History = bench.get("/v1/names/alice/history?from=3").await.json();
+    assert_eq!(history.pruned_below, None, "nothing from there on is missing");
 }
 
 #[tokio::test]
@@ -225,6 +250,38 @@ async fn metrics_tell_the_node_and_count_requests_by_route() {
     has(r#"namechain_api_requests_total{route="/v1/names/{name}",status="400"} "#);
     has(r#"namechain_api_requests_total{route="none",status="404"} "#);
     assert!(!answer.body.contains("UPPER"), "what is asked for is no label");
+}
+
+/// What anybody may mine: only the nonce is changed, and the block is the next one.
+#[tokio::test]
+async fn a_template_is_mined_from_outside() {
+    let bench = Bench::start().await;
+    let template: api_types::MiningTemplate = bench.get("/v1/mining/template").await.json();
+    let header = Header::from_bytes(&hex::decode(&template.header).unwrap()).unwrap();
+    assert_eq!((header.height, header.nonce, template.height), (4, 0, 4));
+    let post = async |header: &str| {
+        let body = format!(r#"{{"header": "{header}"}}"#);
+        bench.request("POST", "/v1/mining/blocks", extension::JSON, body.as_bytes()).await
+    };
+    let mut worker = PowHasher::new(NETWORK);
+    let mut tries = (0..).map(|nonce| Header { nonce, ..header.clone() });
+    let bad = tries.find(|header| !worker.has_header_work(header)).unwrap();
+    post(&hex::encode(bad.to_bytes())).await.refuses(422, "rule");
+    for wrong in ["", "zz", "00"] {
+        post(wrong).await.refuses(400, "bad-request");
+    }
+    let mined = search_nonce(&mut worker, header, |_| true).unwrap();
+    let answer = post(&hex::encode(mined.to_bytes())).await;
+    let block: api_types::MinedBlock = answer.json();
+    assert_eq!(
+        (answer.status, block.id, block.height, block.tip),
+        (200, mined.id(NETWORK), 4, true)
+    );
+    // There is another one at once.
+    let after = format!("/v1/mining/template?after={}", template.template);
+    let next: api_types::MiningTemplate = bench.get(&after).await.json();
+    assert_eq!(next.height, 5);
+    bench.get("/v1/mining/template?after=x").await.refuses(400, "bad-request");
 }
 
 #[tokio::test]

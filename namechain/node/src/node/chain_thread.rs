@@ -1,6 +1,7 @@
 //! The chain thread: one loop that owns the chain and the mempool.
 
 mod network;
+mod outside;
 
 use std::{
     sync::Arc,
@@ -19,10 +20,11 @@ use super::{
     error::NodeError,
     handle::NodeHandle,
     local_ops::LocalOps,
-    mining::{self, HashRate, MiningBackoff, MiningQueue},
+    mining::{self, HashRate, MiningBackoff, MiningQueue, STALE_BLOCKS},
     node_state::NodeState,
     panic_guard::PanicGuard,
     sync_driver::SyncDriver,
+    templates::Templates,
 };
 use namechain_core::{
     chain::{Accepted, Chain, ChainError, Change, Storage, StorageError, TipChange},
@@ -79,6 +81,7 @@ pub(super) struct ChainThread {
     looked_since: Since,
     hash_rate: HashRate,
     mining_backoff: MiningBackoff,
+    templates: Templates,
     /// The first block of the chain that the log says is held back.
     reported_hold: Option<Hash>,
 }
@@ -135,6 +138,7 @@ pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Th
         looked_since: Since::now(),
         hash_rate: HashRate::default(),
         mining_backoff: MiningBackoff::default(),
+        templates: Templates::default(),
     };
     let chain = thread::Builder::new()
         .name("chain".into())
@@ -167,6 +171,10 @@ impl ChainThread {
                 Command::NamePending(name, reply) => _ = reply.send(self.mempool.has_name(&name)),
                 Command::CommitmentPending(hash, reply) => {
                     _ = reply.send(self.mempool.has_commitment(&hash))
+                }
+                Command::Template(reply) => _ = reply.send(self.template()?),
+                Command::MinedOutside(header, reply) => {
+                    _ = reply.send(self.on_mined_outside(&header)?);
                 }
                 Command::OnEvent(event) => self.on_event(*event)?,
                 Command::Tick => self.on_tick()?,
@@ -217,7 +225,7 @@ impl ChainThread {
                 self.on_event(Event::BlockMined { block })?;
             }
             // Somebody else's block came first.
-            Ok(Accepted::Known | Accepted::Side) => {}
+            Ok(Accepted::Known | Accepted::Side) => counter!(STALE_BLOCKS).increment(1),
             Err(ChainError::Storage(error)) => return Err(error),
             Err(error @ ChainError::TooDeep { .. }) => {
                 error!("{error}");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{clock, open::open_chain};
+use crate::store::Options;
 use namechain_core::{
     chain::ChainError,
     types::{Hash, Network},
@@ -33,7 +34,7 @@ pub fn choose(
     block: &Hash,
     reconsider: bool,
 ) -> Result<Choice, ChainError> {
-    let (_, mut chain) = open_chain(network, data_dir, false)?;
+    let (_, mut chain) = open_chain(network, data_dir, Options::default())?;
     let now = clock::now();
     let change = match reconsider {
         true => chain.reconsider(block, now)?,

@@ -3,10 +3,11 @@
 use tokio::sync::oneshot;
 
 use namechain_core::{
+    api_types::{MinedBlock, MiningTemplate, Refusal},
     chain::Snapshot,
     mempool::MempoolError,
     sync::Event,
-    types::{Block, Hash, Name, Operation},
+    types::{Block, Hash, Header, Name, Operation},
 };
 
 /// The commands that may wait for the chain thread before those who send wait too.
@@ -23,6 +24,10 @@ pub(super) enum Command {
     NamePending(Name, oneshot::Sender<bool>),
     /// Whether a commit waits.
     CommitmentPending(Hash, oneshot::Sender<bool>),
+    /// A block to mine outside.
+    Template(oneshot::Sender<Result<MiningTemplate, Refusal>>),
+    /// A header that was mined outside.
+    MinedOutside(Box<Header>, oneshot::Sender<Result<MinedBlock, Refusal>>),
     /// Something happened in the network.
     OnEvent(Box<Event>),
     /// Time has passed.

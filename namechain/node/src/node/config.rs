@@ -69,6 +69,8 @@ pub struct NodeConfig {
     pub mine: MineMode,
     /// Threads that mine, at least 1.
     pub mine_threads: usize,
+    /// How many bytes the block log may have, see [`prune_bytes`]. `None`: all blocks are kept.
+    pub prune_bytes: Option<u64>,
     /// Make the index anew from the block log, even if it looks fine.
     pub reindex: bool,
 }
@@ -95,6 +97,23 @@ impl P2p {
 
 /// The most peers that may dial a node, unless it is told.
 pub const DEFAULT_INBOUND: usize = INBOUND;
+/// The least size of the block log that can be asked for, in MiB: as in Bitcoin Core.
+pub const MIN_PRUNE_MIB: u32 = 550;
+/// What is said to whoever asks for another size.
+pub const PRUNE: &str = "is neither 0 (keep all blocks) nor a size in MiB of at least 550";
+
+/// The size of the block log in bytes that a number of MiB stands for; 0 stands for none.
+///
+/// # Errors
+/// What is wrong with the number.
+pub fn prune_bytes(mib: u32) -> Result<Option<u64>, &'static str> {
+    match mib {
+        0 => Ok(None),
+        MIN_PRUNE_MIB.. => Ok(Some(u64::from(mib) << 20)),
+        _ => Err(PRUNE),
+    }
+}
+
 /// The port for peers.
 pub const P2P_PORT: u16 = 7379;
 

@@ -30,7 +30,7 @@ use namechain_core::{
     mempool::MempoolError,
     params::Params,
     sync::{Peer, PeerStatus},
-    types::{Block, Hash, Name, Network, Operation},
+    types::{Block, Hash, Header, Name, Network, Operation},
 };
 
 /// Workers that are kept for the next operation's check: each holds a mebibyte.
@@ -228,12 +228,7 @@ impl NodeHandle {
         match self.ask(|reply| Command::Submit(Box::new(operation), reply)) {
             Some(Ok(id)) => Ok(api_types::Submitted { id, height: self.snapshot().height() }),
             Some(Err(error)) => Err(refusal(error)),
-            None => Err(api_types::Refusal {
-                code: "unavailable".into(),
-                rule: None,
-                message: "the chain has stopped".into(),
-                hint: Some("see the node's log".into()),
-            }),
+            None => Err(stopped()),
         }
     }
 
@@ -286,6 +281,16 @@ impl NodeHandle {
     }
 }
 
+/// The refusal of a node whose chain thread has ended.
+fn stopped() -> api_types::Refusal {
+    api_types::Refusal {
+        code: "unavailable".into(),
+        rule: None,
+        message: "the chain has stopped".into(),
+        hint: Some("see the node's log".into()),
+    }
+}
+
 /// What a refused operation's maker is told.
 fn refusal(error: MempoolError) -> api_types::Refusal {
     let message = error.to_string();
@@ -320,7 +325,10 @@ fn refusal(error: MempoolError) -> api_types::Refusal {
 impl Backend for NodeHandle {
     fn status(&self) -> api_types::Status {
         let now = self.now();
+        let first_block = self.storage.first_block().unwrap_or(0);
         api_types::Status {
+            pruned: first_block > 0,
+            first_block,
             version: env!("CARGO_PKG_VERSION").into(),
             network: self.network,
             height: now.tip.height(),
@@ -442,6 +450,20 @@ impl Backend for NodeHandle {
         }
     }
 
+    fn header_at(&self, height: u32) -> Result<Option<StoredHeader>, StorageError> {
+        self.storage.active(height)?.map_or(Ok(None), |id| self.storage.header(&id))
+    }
+
+    fn header(&self, id: &Hash) -> Result<Option<(StoredHeader, bool)>, StorageError> {
+        let Some(stored) = self.storage.header(id)? else { return Ok(None) };
+        let active = self.storage.active(stored.header.height)? == Some(*id);
+        Ok(Some((stored, active)))
+    }
+
+    fn first_block(&self) -> Result<u32, StorageError> {
+        self.storage.first_block()
+    }
+
     fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
         self.storage.touched(key)
     }
@@ -460,6 +482,15 @@ impl Backend for NodeHandle {
 
     fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
         NodeHandle::submit(self, operation)
+    }
+
+    fn template(&self) -> Result<api_types::MiningTemplate, api_types::Refusal> {
+        self.ask(Command::Template).unwrap_or_else(|| Err(stopped()))
+    }
+
+    fn mined(&self, header: Header) -> Result<api_types::MinedBlock, api_types::Refusal> {
+        self.ask(|reply| Command::MinedOutside(Box::new(header), reply))
+            .unwrap_or_else(|| Err(stopped()))
     }
 
     fn bundle(&self, name: &Name) -> Result<api_types::BundleInfo, api_types::Refusal> {

@@ -20,6 +20,9 @@ use namechain_core::{
     types::{Block, Header, Network},
 };
 
+/// Blocks mined here or through a template that did not become the tip.
+pub(super) const STALE_BLOCKS: &str = "namechain_mined_stale_blocks_total";
+
 /// What the chain thread and the miner share.
 #[derive(Default)]
 pub(super) struct MiningQueue {

@@ -29,6 +29,7 @@ mod progress_line;
 mod serve;
 mod signal;
 mod sync_driver;
+mod templates;
 mod verify_pool;
 
 use std::{
@@ -50,8 +51,8 @@ use tracing::warn;
 pub use crate::net::{Ban, BanError, BanTarget, Multiaddr, UnknownBanTarget};
 pub use choice::{Choice, choose};
 pub use config::{
-    DEFAULT_INBOUND, MULTIADDR, MineMode, NodeConfig, P2P_PORT, P2p, UnknownMineMode,
-    default_data_dir,
+    DEFAULT_INBOUND, MULTIADDR, MineMode, NodeConfig, P2P_PORT, P2p, PRUNE, UnknownMineMode,
+    default_data_dir, prune_bytes,
 };
 pub use error::NodeError;
 pub use handle::{FatalError, NodeHandle};
@@ -66,6 +67,7 @@ use panic_guard::PanicGuard;
 use crate::{
     api::{self, Extension},
     net::{self, NetConfig, NetHandle, limits::Limits},
+    store,
 };
 use namechain_core::{
     chain::{Chain, Storage},
@@ -113,10 +115,14 @@ impl Node {
             }
         };
         let api_addr = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        let (network, data_dir, reindex) =
-            (config.network, config.data_dir.clone(), config.reindex);
+        let (network, data_dir) = (config.network, config.data_dir.clone());
+        let options = store::Options {
+            reindex: config.reindex,
+            prune_bytes: config.prune_bytes,
+            ..store::Options::default()
+        };
         let opened =
-            tokio::task::spawn_blocking(move || open::open(network, &data_dir, reindex)).await;
+            tokio::task::spawn_blocking(move || open::open(network, &data_dir, options)).await;
         let (store, chain, mempool) = match opened {
             Ok(opened) => opened?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -179,6 +185,10 @@ fn describe_metrics() {
     describe_counter!(
         verify_pool::REJECTED,
         "What was refused for breaking a rule, by what it was and the rule."
+    );
+    describe_counter!(
+        mining::STALE_BLOCKS,
+        "Blocks mined here or through a template that did not become the tip."
     );
     describe_counter!(
         chain_thread::REORGANISATIONS,

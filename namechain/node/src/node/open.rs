@@ -24,12 +24,12 @@ const REBUILD_SYNC_EVERY: u64 = 100;
 pub(super) fn open(
     network: Network,
     dir: &Path,
-    reindex: bool,
+    options: Options,
 ) -> Result<(Arc<Store>, Chain, Mempool), StorageError> {
-    let (store, chain) = match open_chain(network, dir, reindex) {
-        Err(StorageError::Damaged(what)) if !reindex => {
+    let (store, chain) = match open_chain(network, dir, options) {
+        Err(StorageError::Damaged(what)) if !options.reindex => {
             warn!("the index does not hold together ({what}): it is made anew from the block log");
-            open_chain(network, dir, true)?
+            open_chain(network, dir, Options { reindex: true, ..options })?
         }
         opened => opened?,
     };
@@ -50,9 +50,9 @@ pub(super) fn open(
 pub(super) fn open_chain(
     network: Network,
     dir: &Path,
-    reindex: bool,
+    options: Options,
 ) -> Result<(Arc<Store>, Chain), StorageError> {
-    let opened = Store::open_with(dir, network, Options { reindex, ..Options::default() })?;
+    let opened = Store::open_with(dir, network, options)?;
     let store = Arc::new(opened.store);
     let mut chain = Chain::open(network, store.clone())?;
     chain.set_verifier(Box::new(ParallelVerifier::new(network)));

@@ -36,6 +36,9 @@ impl Serve for Server {
 
     fn hello(&self) -> Hello {
         let now = self.published.borrow();
-        self.identity.hello(now.tip.id, now.tip.height(), now.work, clock::now())
+        let tip = (now.tip.id, now.tip.height(), now.work);
+        // What can't be read is not promised.
+        let first_block = self.storage.first_block().unwrap_or(now.tip.height());
+        self.identity.hello(tip, first_block, clock::now())
     }
 }

@@ -25,6 +25,7 @@ async fn start(dir: &Path, mine: MineMode, reindex: bool) -> Node {
         p2p: None,
         mine,
         mine_threads: 1,
+        prune_bytes: None,
         reindex,
     };
     Node::start(config).await.unwrap()

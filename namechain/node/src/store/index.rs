@@ -1,7 +1,7 @@
 //! The index: rows in sled. The only module that names the database.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::{self, File, OpenOptions},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,8 +12,9 @@ use std::{
 use sled::{Batch, Db, IVec, Mode};
 
 use super::{
+    archive::{Archive, node_count},
     error::io_error,
-    layout::{self, FORMAT, Format, Mark},
+    layout::{self, FORMAT, Format, Mark, Pruned},
 };
 use namechain_core::{
     chain::{Before, Change, Following, StorageError, StoredHeader},
@@ -32,11 +33,15 @@ const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const WAITING_ROWS: usize = 4_096;
 const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
+/// How many headers go to the archive at a time.
+const ARCHIVED_AT_ONCE: u32 = 4_096;
+
 /// The index of one store.
 pub(super) struct Index {
     path: PathBuf,
     db: Db,
     waiting: RwLock<Waiting>,
+    archive: Archive,
     /// sled's own file once more, to sync it: see [`Index::sync`].
     file: File,
 }
@@ -50,10 +55,13 @@ struct Waiting {
 }
 
 /// What one commit writes and removes.
+#[derive(Default)]
 pub(super) struct Rows {
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// The last block of the log among those that the commit refers to.
     pub(super) last_block: Option<Mark>,
+    /// How many heights are archived then, if that changes.
+    archived: Option<u32>,
 }
 
 impl std::fmt::Debug for Index {
@@ -86,8 +94,12 @@ impl Index {
             .write(true)
             .open(&file_path)
             .map_err(|source| io_error("opening", &file_path, source))?;
-        let index = Index { path: path.into(), db, waiting: RwLock::default(), file };
+        let archive = Archive::open(path, 0)?;
+        let mut index = Index { path: path.into(), db, waiting: RwLock::default(), archive, file };
         index.check_format(network)?;
+        if let Some(archived) = index.get(layout::ARCHIVED_KEY)? {
+            index.archive = Archive::open(path, read_height(&archived)?)?;
+        }
         Ok(index)
     }
 
@@ -112,7 +124,12 @@ impl Index {
 
     /// The rows that `changes` come to.
     pub(super) fn rows(&self, changes: Vec<Change>) -> Result<Rows, StorageError> {
-        let mut rows = Rows { writes: BTreeMap::new(), last_block: None };
+        let mut rows = Rows::default();
+        let active = changes.iter().filter_map(|change| match change {
+            Change::Active(height, _) => Some(*height),
+            _ => None,
+        });
+        self.take_out_of_archive(active.min(), &mut rows)?;
         for change in changes {
             match change {
                 Change::Header(stored) => rows.put_header(&stored),
@@ -143,6 +160,61 @@ impl Index {
         Ok(rows)
     }
 
+    /// Moves the best chain's headers below `height` to the archive, and the history nodes that are
+    /// about them alone. Everything that was committed must be on the disk.
+    pub(super) fn archive_below(&self, height: u32) -> Result<(), StorageError> {
+        while self.archive.len() < height {
+            let from = self.archive.len();
+            let to = height.min(from.saturating_add(ARCHIVED_AT_ONCE));
+            let missing = || StorageError::Damaged(format!("the index lacks a header below {to}"));
+            let mut rows = Rows { archived: Some(to), ..Rows::default() };
+            rows.put(layout::ARCHIVED_KEY.into(), Some(to.to_be_bytes().to_vec()));
+            let mut headers = Vec::new();
+            for height in from..to {
+                let id = self.active(height)?.ok_or_else(missing)?;
+                headers.push(self.header(&id)?.ok_or_else(missing)?);
+                rows.put(layout::active_key(height), None);
+                rows.put(layout::header_key(height, &id), None);
+                rows.put(layout::height_key(&id), None);
+            }
+            let mut nodes = Vec::new();
+            for position in node_count(from)..node_count(to) {
+                nodes.push(self.history(position)?.ok_or_else(missing)?);
+                rows.put(layout::history_key(position), None);
+            }
+            self.archive.append(&headers, &nodes)?;
+            self.apply(rows)?;
+        }
+        Ok(())
+    }
+
+    /// Before the best chain changes from `height` on: has the index say again what the archive
+    /// said from there on.
+    fn take_out_of_archive(
+        &self,
+        height: Option<u32>,
+        rows: &mut Rows,
+    ) -> Result<(), StorageError> {
+        let archived = self.archive.len();
+        let Some(height) = height.filter(|height| *height < archived) else { return Ok(()) };
+        for height in height..archived {
+            let Some(stored) = self.archive.header(height)? else { continue };
+            rows.put(layout::active_key(height), Some(stored.id.to_bytes()));
+            // The index has the header if something more is known of it.
+            if self.get(&layout::height_key(&stored.id))?.is_none() {
+                rows.put_header_rows(&stored);
+            }
+        }
+        for position in node_count(height)..node_count(archived) {
+            if let Some(node) = self.archive.node(position)? {
+                rows.put(layout::history_key(position), Some(node.to_bytes()));
+            }
+        }
+        rows.archived = Some(height);
+        rows.put(layout::ARCHIVED_KEY.into(), Some(height.to_be_bytes().to_vec()));
+        Ok(())
+    }
+
     fn drop_undo(&self, rows: &mut Rows, height: u32) -> Result<(), StorageError> {
         let prefix = layout::undo_prefix(height);
         rows.writes.retain(|key, _| !key.starts_with(&prefix));
@@ -164,6 +236,9 @@ impl Index {
     /// [`Index::settle`].
     pub(super) fn apply(&self, rows: Rows) -> Result<(), StorageError> {
         let mut waiting = self.waiting.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(archived) = rows.archived {
+            self.archive.set_len(archived);
+        }
         for (key, value) in rows.writes {
             waiting.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
             waiting.rows.insert(key, value);
@@ -216,21 +291,54 @@ impl Index {
     }
 
     pub(super) fn active(&self, height: u32) -> Result<Option<Hash>, StorageError> {
-        self.read(&layout::active_key(height), "an id")
+        self.row_or_archived(
+            || self.read(&layout::active_key(height), "an id"),
+            || Ok(self.archive.header(height)?.map(|stored| stored.id)),
+        )
+    }
+
+    /// What a row says, or the archive: heights move from one to the other and back meanwhile.
+    fn row_or_archived<T>(
+        &self,
+        row: impl Fn() -> Result<Option<T>, StorageError>,
+        archived: impl Fn() -> Result<Option<T>, StorageError>,
+    ) -> Result<Option<T>, StorageError> {
+        loop {
+            let before = self.archive.len();
+            let found = match row()? {
+                Some(found) => Some(found),
+                None => archived()?,
+            };
+            if found.is_some() || self.archive.len() >= before {
+                return Ok(found);
+            }
+        }
     }
 
     pub(super) fn header(&self, id: &Hash) -> Result<Option<StoredHeader>, StorageError> {
+        self.row_or_archived(|| self.header_row(id), || self.archive.header_of(id))
+    }
+
+    fn header_row(&self, id: &Hash) -> Result<Option<StoredHeader>, StorageError> {
         let Some(height) = self.get(&layout::height_key(id))? else { return Ok(None) };
-        let height = height.as_ref().try_into().map(u32::from_be_bytes).map_err(|_| {
-            StorageError::Damaged(format!("the height of header {id} can't be read"))
-        })?;
-        let key = layout::header_key(height, id);
-        let row = self.get(&key)?;
-        let row = row.ok_or_else(|| StorageError::Damaged(format!("header {id} is missing")))?;
-        layout::stored_header(&key, &row).map(Some)
+        let key = layout::header_key(read_height(&height)?, id);
+        // It may have been archived in between.
+        self.get(&key)?.map(|row| layout::stored_header(&key, &row)).transpose()
     }
 
     pub(super) fn headers_from(&self, height: u32) -> Result<Vec<StoredHeader>, StorageError> {
+        let mut headers = self.side_headers_from(height)?;
+        let known: HashSet<Hash> = headers.iter().map(|stored| stored.id).collect();
+        for height in height..self.archive.len() {
+            let stored = self.archive.header(height)?;
+            headers.extend(stored.filter(|stored| !known.contains(&stored.id)));
+        }
+        headers.sort_by_key(|stored| stored.header.height);
+        Ok(headers)
+    }
+
+    /// As [`Index::headers_from`], but for those of the best chain that are archived.
+    pub(super) fn side_headers_from(&self, height: u32) -> Result<Vec<StoredHeader>, StorageError> {
         let rows = self.settled()?.range(layout::headers_key(height)..layout::HEADERS_END.to_vec());
         rows.map(|row| {
             let (key, value) = row.map_err(|error| self.failed(error))?;
@@ -274,7 +382,28 @@ impl Index {
     }
 
     pub(super) fn history(&self, position: u64) -> Result<Option<HistoryNode>, StorageError> {
-        self.read(&layout::history_key(position), "a node of the history range")
+        self.row_or_archived(
+            || self.read(&layout::history_key(position), "a node of the history range"),
+            || self.archive.node(position),
+        )
+    }
+
+    /// How many of the best chain's heights are archived, from 0 on.
+    pub(super) fn archived(&self) -> u32 {
+        self.archive.len()
+    }
+
+    /// What was deleted of the log.
+    pub(super) fn pruned(&self) -> Result<Option<Pruned>, StorageError> {
+        self.read(layout::PRUNED_KEY, "what was pruned")
+    }
+
+    /// Says, for good once this returns, what is left of the log.
+    pub(super) fn set_pruned(&self, pruned: Pruned) -> Result<(), StorageError> {
+        let mut rows = Rows::default();
+        rows.put(layout::PRUNED_KEY.into(), Some(pruned.to_bytes()));
+        self.apply(rows)?;
+        self.sync()
     }
 
     pub(super) fn following(&self) -> Result<Option<Following>, StorageError> {
@@ -318,9 +447,7 @@ impl Rows {
     }
 
     fn put_header(&mut self, stored: &StoredHeader) {
-        let height = stored.header.height;
-        self.put(layout::height_key(&stored.id), Some(height.to_be_bytes().to_vec()));
-        self.put(layout::header_key(height, &stored.id), Some(layout::header_value(stored)));
+        self.put_header_rows(stored);
         // The genesis block is in no log.
         let mark = Mark { at: stored.at, id: stored.id };
         if stored.at.len > 0 && mark.is_after(self.last_block.as_ref()) {
@@ -328,10 +455,21 @@ impl Rows {
         }
     }
 
+    fn put_header_rows(&mut self, stored: &StoredHeader) {
+        let height = stored.header.height;
+        self.put(layout::height_key(&stored.id), Some(height.to_be_bytes().to_vec()));
+        self.put(layout::header_key(height, &stored.id), Some(layout::header_value(stored)));
+    }
+
     /// Has the commit say that the index refers to the log up to `mark`.
     pub(super) fn put_mark(&mut self, mark: &Mark) {
         self.put(layout::MARK_KEY.into(), Some(mark.to_bytes()));
     }
+}
+
+fn read_height(bytes: &[u8]) -> Result<u32, StorageError> {
+    let height = bytes.try_into().map(u32::from_be_bytes);
+    height.map_err(|_| StorageError::Damaged("a height of the index can't be read".into()))
 }
 
 /// Removes the index.

@@ -14,9 +14,12 @@
 //! | touched | `c` key 32, height u32 | nothing                                                        |
 //! | history | `n` position u64         | hash 32, work u128                                             |
 //! | pending | `p` id 32                | the operation's bytes                                          |
+//! | archived | `d`                     | height u32: lower ones of the best chain are in the `archive`   |
+//! | pruned  | `g`                      | file u32, height u32: the first that are left of the log        |
 //!
-//! Integers are big-endian, so that heights sort. Any change here, or of an entry's encoding, is a
-//! new [`FORMAT`]: an index of an older one is made again from the log.
+//! Of what is archived there are no active, header, height and history rows, but of headers of
+//! other branches. Integers are big-endian, so that heights sort. Any change here, or of an entry's
+//! encoding, is a new [`FORMAT`]: an index of an older one is made again from the log.
 
 use namechain_core::{
     chain::{BlockLocation, StorageError, StoredHeader},
@@ -25,12 +28,14 @@ use namechain_core::{
 };
 
 /// The version of the index's rows.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 
 pub(super) const FORMAT_KEY: &[u8] = b"f";
 pub(super) const TIP_KEY: &[u8] = b"t";
 pub(super) const MARK_KEY: &[u8] = b"m";
 pub(super) const FOLLOWING_KEY: &[u8] = b"l";
+pub(super) const ARCHIVED_KEY: &[u8] = b"d";
+pub(super) const PRUNED_KEY: &[u8] = b"g";
 pub(super) const ENTRIES: &[u8] = b"e";
 pub(super) const PENDING: &[u8] = b"p";
 /// The first key after all header rows.
@@ -143,13 +148,37 @@ impl Mark {
     }
 }
 
-fn encode_at(at: &BlockLocation, out: &mut Vec<u8>) {
+/// What is left of a log whose beginning was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pruned {
+    /// The first file.
+    pub(super) file: u32,
+    /// From this height on the log has all blocks of the best chain.
+    pub(super) height: u32,
+}
+
+impl Encode for Pruned {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.file.to_be_bytes());
+        out.extend_from_slice(&self.height.to_be_bytes());
+    }
+}
+
+impl Decode for Pruned {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Pruned { file: reader.u32()?, height: reader.u32()? })
+    }
+}
+
+/// A place in the log: file, offset, length.
+pub(super) fn encode_at(at: &BlockLocation, out: &mut Vec<u8>) {
     out.extend_from_slice(&at.file.to_be_bytes());
     out.extend_from_slice(&at.offset.to_be_bytes());
     out.extend_from_slice(&at.len.to_be_bytes());
 }
 
-fn decode_at(reader: &mut Reader<'_>) -> Result<BlockLocation, DecodeError> {
+/// Reads a place in the log.
+pub(super) fn decode_at(reader: &mut Reader<'_>) -> Result<BlockLocation, DecodeError> {
     Ok(BlockLocation { file: reader.u32()?, offset: reader.u64()?, len: reader.u32()? })
 }
 

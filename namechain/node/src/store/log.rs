@@ -20,7 +20,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use super::error::io_error;
@@ -31,6 +34,7 @@ use namechain_core::{
 };
 pub(super) use position::Position;
 use position::file_path;
+pub(super) use record::digest;
 use record::{FILE_HEADER_BYTES, FileHeader, RECORD_HEADER_BYTES};
 pub(super) use walk::{Step, Walk};
 
@@ -54,6 +58,8 @@ pub(super) struct Log {
     dir: PathBuf,
     header: FileHeader,
     file_bytes: u64,
+    /// The first file that is left.
+    first: AtomicU32,
     end: Mutex<End>,
 }
 
@@ -77,13 +83,12 @@ impl Log {
         file_bytes: u64,
     ) -> Result<Self, StorageError> {
         let header = FileHeader { format: FORMAT, network: network.magic() };
-        let mut log_files = count_files(dir)?;
-        if log_files == 0 {
+        let files = find_files(dir)?;
+        if files.is_empty() {
             create_file(dir, header, 0)?;
-            log_files = 1;
         }
-        let last = log_files - 1;
-        for number in 0..log_files {
+        let (first, last) = (first_without_gap(&files), files.last().copied().unwrap_or(0));
+        for number in first..=last {
             let path = file_path(dir, number);
             let mut file = open_file(&path)?;
             let len = file.metadata().map_err(|source| io_error("reading", &path, source))?.len();
@@ -100,7 +105,67 @@ impl Log {
         let file = open_file(&path)?;
         let offset = file.metadata().map_err(|source| io_error("reading", &path, source))?.len();
         let end = Mutex::new(End { file, number: last, offset, dirty: false });
-        Ok(Log { dir: dir.into(), header, file_bytes, end })
+        Ok(Log { dir: dir.into(), header, file_bytes, first: AtomicU32::new(first), end })
+    }
+
+    /// The first file that is left.
+    pub(super) fn first_file(&self) -> u32 {
+        self.first.load(Ordering::Acquire)
+    }
+
+    /// The last file.
+    pub(super) fn last_file(&self) -> u32 {
+        self.end().number
+    }
+
+    /// The number of bytes of the log's files, by number.
+    pub(super) fn file_sizes(&self) -> Result<Vec<(u32, u64)>, StorageError> {
+        let end = self.end();
+        let mut sizes = Vec::new();
+        for number in self.first_file()..end.number {
+            let path = file_path(&self.dir, number);
+            let data = fs::metadata(&path).map_err(|source| io_error("reading", &path, source))?;
+            sizes.push((number, data.len()));
+        }
+        sizes.push((end.number, end.offset));
+        Ok(sizes)
+    }
+
+    /// Deletes the files before `first`. What is read of them from now on is not there.
+    pub(super) fn delete_before(&self, first: u32) -> Result<(), StorageError> {
+        let first = first.min(self.end().number);
+        self.delete(self.first.fetch_max(first, Ordering::AcqRel)..first)
+    }
+
+    fn delete(&self, numbers: impl Iterator<Item = u32>) -> Result<(), StorageError> {
+        for number in numbers {
+            let path = file_path(&self.dir, number);
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("removing", &path, source));
+                }
+                _ => tracing::info!("pruned {}", path.display()),
+            }
+        }
+        sync_dir(&self.dir).map_err(|source| io_error("syncing", &self.dir, source))
+    }
+
+    /// Compares the files that are there with the first that should be: all older ones were pruned,
+    /// and those that a crash has left are deleted.
+    pub(super) fn check_first(&self, expected: u32) -> Result<(), StorageError> {
+        let files = find_files(&self.dir)?;
+        if let Some(missing) = (expected..self.first_file()).find(|number| !files.contains(number))
+        {
+            return Err(StorageError::Damaged(format!(
+                "{} is missing: put it back, or begin anew in an empty directory",
+                file_path(&self.dir, missing).display()
+            )));
+        }
+        let last = self.end().number;
+        let left = files.into_iter().filter(|number| *number < expected.min(last));
+        self.delete(left)?;
+        self.first.fetch_max(expected.min(last), Ordering::AcqRel);
+        Ok(())
     }
 
     /// Finds the end of the log, going through the last file from `known`, up to which all is known
@@ -137,7 +202,7 @@ impl Log {
     /// Whether no block was ever appended.
     pub(super) fn is_empty(&self) -> bool {
         let end = self.end();
-        end.number == 0 && end.offset == FILE_HEADER_BYTES as u64
+        end.number == self.first_file() && end.offset == FILE_HEADER_BYTES as u64
     }
 
     /// Appends a block. An append that fails leaves the log as it was.
@@ -271,8 +336,8 @@ fn open_file(path: &Path) -> Result<File, StorageError> {
     file.map_err(|source| io_error("opening", path, source))
 }
 
-/// Counts the files of the log, which must be numbered without a gap.
-fn count_files(dir: &Path) -> Result<u32, StorageError> {
+/// The numbers of the log's files, in order.
+fn find_files(dir: &Path) -> Result<Vec<u32>, StorageError> {
     let reading = |source| io_error("reading", dir, source);
     let mut numbers = Vec::new();
     for entry in fs::read_dir(dir).map_err(reading)? {
@@ -282,15 +347,14 @@ fn count_files(dir: &Path) -> Result<u32, StorageError> {
         numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
     }
     numbers.sort_unstable();
-    for (expected, found) in (0..).zip(&numbers) {
-        if *found != expected {
-            return Err(StorageError::Damaged(format!(
-                "{} is missing: put it back, or begin anew in an empty directory",
-                file_path(dir, expected).display()
-            )));
-        }
-    }
-    Ok(numbers.len() as u32)
+    Ok(numbers)
+}
+
+/// The first of the files up to the last that has no gap behind it.
+fn first_without_gap(files: &[u32]) -> u32 {
+    let follows = |pair: &&[u32]| pair[0] + 1 == pair[1];
+    let run = files.windows(2).rev().take_while(follows).count();
+    files.len().checked_sub(run + 1).map_or(0, |at| files[at])
 }
 
 /// Makes an empty file of the log that is certain to be there after a crash.

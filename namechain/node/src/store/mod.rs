@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! DIR/lock                the process that uses DIR holds a lock on it
-//! DIR/blocks-00000.log    the block log, see `log`
-//! DIR/index/              the index, see `layout`
+//! DIR/blocks-00000.log    the block log, see `log`; pruning deletes the first files
+//! DIR/index/              the index, see `layout` and `archive`
 //! DIR/index.aside/        the last index that was found damaged, for whoever wants to know why
 //! ```
 //!
@@ -17,11 +17,13 @@
 //! thousands at a time, and are written as one batch: if the program is killed they are made again
 //! from the log.
 
+mod archive;
 mod error;
 mod index;
 mod layout;
 mod lock;
 mod log;
+mod prune;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +32,7 @@ use std::{
     path::Path,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -42,11 +44,15 @@ use log::{Log, Position};
 use namechain_core::{
     chain::{Before, BlockLocation, Change, Following, Storage, StorageError, StoredHeader},
     consensus::HistoryNode,
+    params::BLOCKS_KEPT,
     types::{Hash, Network},
 };
 
 /// The size at which the block log goes on in a new file, in bytes.
 pub const LOG_FILE_BYTES: u64 = 128 * 1024 * 1024;
+/// How far below the tip the index has a header's rows before it is archived: further than anything
+/// that is read often.
+const ARCHIVE_DEPTH: u32 = 2_048;
 
 /// How to open a store.
 #[derive(Clone, Copy, Debug)]
@@ -55,11 +61,24 @@ pub struct Options {
     pub reindex: bool,
     /// The size at which the block log goes on in a new file, in bytes.
     pub log_file_bytes: u64,
+    /// How many bytes the block log may have: more than that is pruned, the oldest first, down to
+    /// the blocks that a reorganisation may need. `None`: nothing is pruned.
+    pub prune_bytes: Option<u64>,
+    /// How many of the last blocks are never pruned.
+    pub blocks_kept: u32,
+    /// How far below the tip headers are archived, and how many at once at least.
+    pub archive_depth: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { reindex: false, log_file_bytes: LOG_FILE_BYTES }
+        Options {
+            reindex: false,
+            log_file_bytes: LOG_FILE_BYTES,
+            prune_bytes: None,
+            blocks_kept: BLOCKS_KEPT,
+            archive_depth: ARCHIVE_DEPTH,
+        }
     }
 }
 
@@ -90,6 +109,11 @@ pub struct Store {
     /// The last block of the log that the index refers to. Held through a commit: there is one
     /// writer.
     mark: Mutex<Option<Mark>>,
+    options: Options,
+    /// From this height on the log has all blocks of the best chain.
+    first_block: AtomicU32,
+    /// When it was looked last whether something is to be pruned.
+    prune_look: Mutex<prune::Look>,
     /// Set when a write failed in a way that leaves open what is on the disk.
     broken: AtomicBool,
     /// Dropped last.
@@ -119,18 +143,22 @@ impl Store {
         let log = Log::open(dir, network, options.log_file_bytes)?;
         let path = dir.join("index");
         if options.reindex {
+            refuse_if_pruned(dir, &log)?;
             index::remove(&path)?;
         }
         let index = match Index::open(&path, network).and_then(|index| check(network, &log, index))
         {
             Ok(index) => index,
             Err(StorageError::Damaged(why)) => {
+                refuse_if_pruned(dir, &log)?;
                 tracing::error!("the index will be made again from the block log: {why}");
                 index::set_aside(&path)?;
                 Index::open(&path, network)?
             }
             Err(error) => return Err(error),
         };
+        let pruned = index.pruned()?;
+        log.check_first(pruned.map_or(0, |pruned| pruned.file))?;
         let mark = index.mark()?;
         log.settle(position_after(mark.as_ref()))?;
         let rebuild = mark.is_none() && !log.is_empty();
@@ -138,6 +166,9 @@ impl Store {
             log,
             index,
             mark: Mutex::new(mark),
+            options,
+            first_block: AtomicU32::new(pruned.map_or(0, |pruned| pruned.height)),
+            prune_look: Mutex::default(),
             broken: AtomicBool::new(false),
             _lock: lock,
         };
@@ -218,6 +249,18 @@ fn check(network: Network, log: &Log, index: Index) -> Result<Index, StorageErro
     }
 }
 
+/// Nothing can be made again from a log whose beginning is gone.
+fn refuse_if_pruned(dir: &Path, log: &Log) -> Result<(), StorageError> {
+    if log.first_file() == 0 {
+        return Ok(());
+    }
+    Err(StorageError::Refused(format!(
+        "the index in {} is damaged or to be made again, and cannot be: old blocks are not there. \
+         Move the directory away and start again; the chain is fetched from peers",
+        dir.display()
+    )))
+}
+
 fn position_after(mark: Option<&Mark>) -> Position {
     mark.map_or(Position::START, |mark| Position::after(mark.at))
 }
@@ -242,7 +285,14 @@ impl Storage for Store {
     }
 
     fn block(&self, at: BlockLocation) -> Result<Vec<u8>, StorageError> {
-        self.log.block(at)
+        self.log.block(at).map_err(|error| {
+            let pruned = at.file < self.log.first_file();
+            if pruned {
+                StorageError::Pruned(self.first_block.load(Ordering::Acquire))
+            } else {
+                error
+            }
+        })
     }
 
     fn commit(&self, changes: Vec<Change>, durable: bool) -> Result<(), StorageError> {
@@ -260,8 +310,13 @@ impl Storage for Store {
         *mark = advance.or(*mark);
         if durable {
             self.breaking(self.index.sync())?;
+            self.breaking(self.archive_and_prune())?;
         }
         Ok(())
+    }
+
+    fn first_block(&self) -> Result<u32, StorageError> {
+        Ok(self.first_block.load(Ordering::Acquire))
     }
 
     fn tip(&self) -> Result<Option<Hash>, StorageError> {
@@ -278,6 +333,10 @@ impl Storage for Store {
 
     fn headers_from(&self, height: u32) -> Result<Vec<StoredHeader>, StorageError> {
         self.index.headers_from(height)
+    }
+
+    fn side_headers_from(&self, height: u32) -> Result<Vec<StoredHeader>, StorageError> {
+        self.index.side_headers_from(height)
     }
 
     fn entry(&self, key: &Hash) -> Result<Option<Vec<u8>>, StorageError> {

@@ -10,16 +10,24 @@ use tempfile::TempDir;
 use super::*;
 use namechain_core::{
     codec::{Decode, Encode},
+    consensus::history::Timing,
     types::{HEADER_BYTES, Header},
 };
 
 mod crash;
 mod damage;
+mod pruning;
 mod rows;
 
 const NETWORK: Network = Network::Dev;
 /// Small enough that a few blocks fill a file.
-const SMALL: Options = Options { reindex: false, log_file_bytes: 4_000 };
+const SMALL: Options = Options {
+    reindex: false,
+    log_file_bytes: 4_000,
+    prune_bytes: None,
+    blocks_kept: 10,
+    archive_depth: 1_000,
+};
 
 pub(super) fn header(height: u32, nonce: u64) -> Header {
     Header {
@@ -58,14 +66,23 @@ pub(super) fn key(height: u32) -> Hash {
 /// What the chain would write for the block at `height`.
 pub(super) fn changes(height: u32, at: BlockLocation) -> Vec<Change> {
     let stored = stored(height, at);
-    vec![
+    let nodes = archive::node_count(height)..archive::node_count(height + 1);
+    let mut changes = vec![
         Change::Active(height, Some(stored.id)),
         Change::Tip(stored.id),
         Change::Header(stored),
         Change::Entry(key(height), Some(block(height))),
         Change::Undo(height, key(height), None),
         Change::DropUndo(height.wrapping_sub(5)),
-    ]
+    ];
+    changes.extend(nodes.map(|position| Change::History(position, node(position))));
+    changes
+}
+
+/// The node of the history range at a position.
+pub(super) fn node(position: u64) -> HistoryNode {
+    let timing = Timing { time: position, due: position + 1 };
+    HistoryNode { hash: Hash([position as u8; 32]), work: 7, first: timing, last: timing }
 }
 
 pub(super) fn add(store: &Store, height: u32) -> BlockLocation {

@@ -35,6 +35,7 @@ pub async fn open_chain(from: &ChainConfig, control: &Control) -> anyhow::Result
                 p2p: options.p2p.clone(),
                 mine: options.mine,
                 mine_threads: usize::from(options.mine_threads),
+                prune_bytes: options.prune_bytes,
                 reindex: false,
             };
             let node = Node::start_with(config, extension(control)).await?;

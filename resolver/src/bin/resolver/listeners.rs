@@ -2,9 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use hickory_proto::rr::Name;
 use resolver::{
     config::Config,
     dns::query::Transport,
+    resolve::Designated,
     server::{
         Server, bind_encrypted,
         encrypted::{EncryptedListener, Identity},
@@ -31,6 +33,17 @@ impl EncryptedListeners {
     pub fn addresses(&self, transport: Transport) -> Vec<SocketAddr> {
         let those = self.listeners.iter().filter(|listener| listener.transport() == transport);
         those.filter_map(|listener| listener.address().ok()).collect()
+    }
+
+    /// What clients can discover; nothing without a certificate for a name.
+    pub fn designated(&self) -> Designated {
+        let name = self.identity.as_ref().and_then(|identity| identity.dns_name());
+        let Some(name) = name.and_then(|name| Name::from_ascii(name).ok()) else {
+            return Designated::default();
+        };
+        let each = self.listeners.iter();
+        let listeners = each.filter_map(|it| Some((it.transport(), it.address().ok()?)));
+        Designated::new(&name, listeners)
     }
 
     /// The SHA-256 of the public key.

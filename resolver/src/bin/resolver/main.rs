@@ -121,7 +121,7 @@ async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
             "zonetool"
         },
     };
-    let pipeline = new_pipeline(&config, chain, legacy, signer);
+    let pipeline = new_pipeline(&config, chain, legacy, signer, encrypted.designated());
     let clients = Clients::local_and(config.allow.clone());
     let responder = Responder::new(pipeline, cache, clock, clients);
     responder.telemetry().set_query_log(config.query_log);

@@ -60,11 +60,18 @@ impl Reload {
         if let Some(identity) = &self.identity {
             identity.reload().context("the certificate can't be reloaded")?;
         }
-        let Pipeline { chain, signer, .. } = before.pipeline();
-        let pipeline = new_pipeline(&config, chain.clone(), legacy, signer.clone());
+        let Pipeline { chain, signer, designated, .. } = before.pipeline();
+        let (chain, signer) = (chain.clone(), signer.clone());
+        let pipeline = new_pipeline(&config, chain, legacy, signer, designated.clone());
         before.telemetry().set_query_log(config.query_log);
+        let flush = pipeline.root_policy != before.pipeline().root_policy;
         let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
         self.current.replace(responder.with_cookies(config.cookies));
+        self.current.get().pipeline().legacy.take_over(&before.pipeline().legacy);
+        if flush {
+            // Cached answers came from the source that was right before.
+            before.cache().flush();
+        }
         self.config = config;
         Ok(changes)
     }

@@ -3,13 +3,14 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::anyhow;
+use namechain_core::types::{Name, Reserved};
 use namechain_node::node::log_filter;
 use resolver::{
     chain::{ChainSource, Remote},
     config::{self, ChainConfig, Cli, Config, SignConfig},
     dnssec::sign::{SignError, Signer},
     os,
-    resolve::Pipeline,
+    resolve::{Designated, KNOWN_SUFFIXES, Pipeline, RootPolicy},
     upstream::{Upstream, Upstreams},
 };
 use tracing_subscriber::filter::Targets;
@@ -63,8 +64,44 @@ pub fn new_pipeline(
     chain: Arc<dyn ChainSource>,
     legacy: Upstreams,
     signer: Option<Arc<Signer>>,
+    designated: Designated,
 ) -> Pipeline {
-    Pipeline { mounts: config.mounts, chain, legacy, delegation: config.delegation, signer }
+    Pipeline {
+        mounts: config.mounts,
+        root_policy: root_policy(config),
+        chain,
+        legacy,
+        delegation: config.delegation,
+        signer,
+        designated,
+    }
+}
+
+/// Which names at the root are left to the network: those of the configuration, and unless that is
+/// turned off, known suffixes and what this machine uses.
+fn root_policy(config: &Config) -> RootPolicy {
+    let mut labels = config.never_chain.labels.clone();
+    if config.never_chain.automatic && config.mounts.root {
+        labels.extend(KNOWN_SUFFIXES.map(|label| label.as_bytes().to_vec()));
+        let mut local = os::local_labels();
+        // Of the others nothing is looked up on the chain anyway.
+        local.retain(|label| std::str::from_utf8(label).is_ok_and(can_be_registered));
+        if !local.is_empty() {
+            let shown: Vec<_> =
+                local.iter().map(|label| label.escape_ascii().to_string()).collect();
+            tracing::info!(
+                "left to the network, because this machine uses them: names below {}",
+                shown.join(", ")
+            );
+        }
+        labels.extend(local);
+    }
+    RootPolicy::new(labels.iter().map(Vec::as_slice), config.dotless_addresses)
+}
+
+/// Whether a label can be registered on the chain.
+fn can_be_registered(label: &str) -> bool {
+    Name::parse(label).is_ok() && Reserved::of(label).is_none()
 }
 
 /// The signer. If signing is not configured explicitly, a key that can't be written only turns it

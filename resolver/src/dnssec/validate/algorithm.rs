@@ -38,21 +38,34 @@ pub fn verifies(algorithm: u8, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
     }
 }
 
-/// An RSA key (RFC 3110 §2): the exponent's length in one byte, or in two after a zero byte;
-/// exponent; modulus.
 fn rsa(parameters: &'static RsaParameters, key: &[u8], data: &[u8], bytes: &[u8]) -> bool {
-    let split = || -> Option<(&[u8], &[u8])> {
-        match key {
-            [0, high, low, rest @ ..] => {
-                rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))
-            }
-            [length, rest @ ..] => rest.split_at_checked(usize::from(*length)),
-            [] => None,
-        }
-    };
-    let Some((e, n)) = split() else { return false };
-    let (e, n) = (without_zeros(e), without_zeros(n));
+    let Some((e, n)) = rsa_parts(key) else { return false };
     RsaPublicKeyComponents { n, e }.verify(parameters, data, bytes).is_ok()
+}
+
+/// Exponent and modulus of an RSA key (RFC 3110 §2): the exponent's length in one byte, or in two
+/// after a zero byte; exponent; modulus.
+fn rsa_parts(key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (exponent, modulus) = match key {
+        [0, high, low, rest @ ..] => {
+            rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?
+        }
+        [length, rest @ ..] => rest.split_at_checked(usize::from(*length))?,
+        [] => return None,
+    };
+    Some((without_zeros(exponent), without_zeros(modulus)))
+}
+
+/// The fewest bits of an RSA key whose signatures are verified.
+const MIN_RSA_BITS: usize = 1024;
+
+/// Whether a key is an RSA key that is too short to be verified with.
+pub fn is_too_short(algorithm: u8, key: &[u8]) -> bool {
+    let modulus = rsa_parts(key).map_or(&[][..], |(_, modulus)| modulus);
+    let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    matches!(algorithm, 5 | 7 | 8 | 10)
+        && !modulus.is_empty()
+        && modulus.len() * 8 - leading < MIN_RSA_BITS
 }
 
 fn without_zeros(number: &[u8]) -> &[u8] {

@@ -10,6 +10,9 @@ const ROOT: &str = "\
 . IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
 . IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16
 ";
+/// Top-level domains for private use, which are unsigned by nature: the root proves that they do
+/// not exist (ICANN resolution 2024.07.29.06).
+const PRIVATE: [&str; 1] = ["internal"];
 /// The most trust anchors, and the most negative ones.
 pub const MAX_ANCHORS: usize = 256;
 
@@ -46,7 +49,8 @@ impl Default for Anchors {
     /// The root's anchors.
     fn default() -> Self {
         // A test parses the constant.
-        Anchors { anchors: read(ROOT).unwrap_or_default(), insecure: Vec::new() }
+        let anchors = read(ROOT).unwrap_or_default();
+        Anchors { insecure: private_zones(&anchors), anchors }
     }
 }
 
@@ -61,7 +65,7 @@ pub enum ClosestAnchor<'a> {
 
 impl Anchors {
     /// The anchors in the lines of `text`, DS and DNSKEY records in master file format, and those
-    /// of the root unless `text` names the root.
+    /// of the root unless `text` names the root. `internal.` is insecure unless `text` names it.
     ///
     /// # Errors
     /// [`AnchorError`]
@@ -71,7 +75,7 @@ impl Anchors {
         let rest: Vec<Anchor> =
             Self::default().anchors.into_iter().filter(|anchor| !named(anchor)).collect();
         given.extend(rest);
-        Ok(Self { anchors: given, insecure: Vec::new() })
+        Ok(Self { insecure: private_zones(&given), anchors: given })
     }
 
     /// The anchors in `text` only, without the root's.
@@ -123,6 +127,12 @@ impl Anchors {
     pub fn topmost(&self) -> Option<&Name> {
         self.anchors.iter().map(|anchor| &anchor.zone).min_by_key(|zone| zone.count())
     }
+}
+
+/// The negative trust anchors of private top-level domains, except those that have an anchor.
+fn private_zones(anchors: &[Anchor]) -> Vec<Name> {
+    let names = PRIVATE.iter().filter_map(|label| Name::from_text(label));
+    names.filter(|name| anchors.iter().all(|anchor| anchor.zone != *name)).collect()
 }
 
 /// Parses records in master file format: owner, optional TTL and class, DS or DNSKEY, RDATA. `;`
@@ -178,14 +188,39 @@ fn read_line(line: &str) -> Option<(Name, Value)> {
     if fields[at].eq_ignore_ascii_case("DS") {
         let digest = hex::decode(rest).ok().filter(|digest| !digest.is_empty())?;
         let (tag, algorithm, kind) =
-            (first.parse().ok()?, second.parse().ok()?, third.parse().ok()?);
+            (first.parse().ok()?, algorithm_number(second)?, third.parse().ok()?);
         return Some((zone, Value::Ds(Ds { tag, algorithm, kind, digest: digest.into() })));
     }
     let mut rdata = first.parse::<u16>().ok()?.to_be_bytes().to_vec();
     rdata.push(second.parse().ok()?);
-    rdata.push(third.parse().ok()?);
+    rdata.push(algorithm_number(third)?);
     rdata.extend(data_encoding::BASE64.decode(rest.as_bytes()).ok()?);
     Some((zone, Value::Key(Dnskey::read(&rdata)?)))
+}
+
+/// An algorithm as a number or a mnemonic (RFC 4034 §2.2, §5.3; IANA's list of DNS security
+/// algorithms).
+fn algorithm_number(text: &str) -> Option<u8> {
+    const MNEMONICS: [(&str, u8); 16] = [
+        ("RSAMD5", 1),
+        ("DH", 2),
+        ("DSA", 3),
+        ("RSASHA1", 5),
+        ("DSA-NSEC3-SHA1", 6),
+        ("RSASHA1-NSEC3-SHA1", 7),
+        ("RSASHA256", 8),
+        ("RSASHA512", 10),
+        ("ECC-GOST", 12),
+        ("ECDSAP256SHA256", 13),
+        ("ECDSAP384SHA384", 14),
+        ("ED25519", 15),
+        ("ED448", 16),
+        ("INDIRECT", 252),
+        ("PRIVATEDNS", 253),
+        ("PRIVATEOID", 254),
+    ];
+    let known = MNEMONICS.iter().find(|(mnemonic, _)| mnemonic.eq_ignore_ascii_case(text));
+    known.map(|(_, number)| *number).or_else(|| text.parse().ok())
 }
 
 #[cfg(test)]
@@ -231,6 +266,34 @@ mod tests {
         assert_eq!(anchors.closest(&name("www.corp.example")), ClosestAnchor::None);
         assert!(matches!(anchors.closest(&name("a.lab.corp.example")), ClosestAnchor::Anchor(_)));
         assert!(matches!(anchors.closest(&name("example")), ClosestAnchor::Anchor(_)));
+    }
+
+    /// The root denies `internal`, and the network's own server answers for it.
+    #[test]
+    fn internal_names_are_insecure_unless_they_have_an_anchor() {
+        for anchors in [Anchors::default(), Anchors::with_root("example. IN DS 1 13 2 00").unwrap()]
+        {
+            assert_eq!(anchors.closest(&name("metadata.google.internal")), ClosestAnchor::None);
+            assert!(matches!(anchors.closest(&name("internal.com")), ClosestAnchor::Anchor(_)));
+        }
+        let anchors = Anchors::with_root("internal. IN DS 1 13 2 00ff").unwrap();
+        assert!(matches!(anchors.closest(&name("a.internal")), ClosestAnchor::Anchor(_)));
+    }
+
+    /// RFC 4034 §2.2, §5.3: dig and dnssec-keygen print numbers, other tools mnemonics.
+    #[test]
+    fn an_algorithm_may_be_a_mnemonic() {
+        let key = |algorithm| {
+            let text = format!(
+                "example. DNSKEY 257 3 {algorithm} l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4="
+            );
+            Anchors::from_text(&text)
+        };
+        assert_eq!(key("ed25519"), key("15"));
+        let ds = |algorithm| Anchors::from_text(&format!("example. IN DS 1 {algorithm} 2 00ff"));
+        assert_eq!(ds("RSASHA256"), ds("8"));
+        assert_eq!(ds("ECDSAP256SHA256"), ds("13"));
+        assert!(ds("RSASHA257").is_err() && ds("256").is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::anchors::{Anchor, Anchors, ClosestAnchor};
 use super::budget::Work;
-use super::denial::DenialProofs;
+use super::denial::{DenialProofs, Denied};
 use super::keys::{self, Ds, TrustedKeys};
 use super::nsec::DsDenial;
 use super::rrset::{Message, RrSet};
@@ -55,6 +55,8 @@ pub struct Chain<'a> {
     pub needs: Vec<RecordQuery>,
     /// The work spent.
     pub work: &'a mut Work,
+    /// Whether a zone was found in the cache as bogus.
+    pub recalled_bogus: bool,
     /// Unix seconds.
     pub now: u64,
 }
@@ -140,6 +142,7 @@ impl Chain<'_> {
             return Some(trust.clone());
         }
         let trust = self.known.get(name, self.now)?;
+        self.recalled_bogus |= matches!(trust, Trust::Bogus(_));
         self.own.insert(name.clone(), trust.clone());
         Some(trust)
     }
@@ -200,6 +203,9 @@ impl Chain<'_> {
         let Some(set) = message.answer(zone, rtype::DNSKEY) else {
             return Err(Fault::new(Ede::DNSKEY_MISSING, format!("{zone} has no DNSKEY")).into());
         };
+        if let Some(ede) = keys::unsupported_keys(set, zone, known, self.work)? {
+            return Ok((Trust::Insecure(Some(ede)), ttl.min(u64::from(set.ttl))));
+        }
         let (keys, own) = keys::verify_dnskeys(set, zone, known, self.now, self.work)?;
         Ok((
             Trust::Secure(Arc::new(SignedZone { name: zone.clone(), keys })),
@@ -256,6 +262,10 @@ impl Chain<'_> {
             Err(ede) => return Ok((Trust::Insecure(ede), u64::from(set.ttl))),
         };
         let signed = keys::verify_rrset(set, &parent.name, &parent.keys, self.now, self.work)?;
+        if signed.expanded.is_some() {
+            let text = format!("the DS of {name} is expanded from a wildcard");
+            return Err(Fault::bogus(text).into());
+        }
         let all: Vec<Ds> = set.values.iter().filter_map(|value| Ds::read(value)).collect();
         match keys::usable_ds(&all) {
             Ok(digests) => self.trust_from_keys(
@@ -284,7 +294,17 @@ impl Chain<'_> {
             Err(ede) => return Ok(Some((Trust::Insecure(ede), set.ttl.into()))),
         };
         let signed = keys::verify_rrset(set, &zone.name, &zone.keys, self.now, self.work)?;
-        Ok(Some((Trust::WithinZone(zone), signed.ttl.into())))
+        let mut ttl = signed.ttl;
+        if let Some(labels) = signed.expanded {
+            // A wildcard says nothing about a name that exists, which may be a cut (RFC 4035
+            // §5.3.4).
+            let proofs = DenialProofs::collect(&zone, message, self.now, self.work)?;
+            ttl = ttl.min(proofs.ttl);
+            if let Denied::Insecure(ede) = proofs.no_closer_match(&set.owner, labels, self.work)? {
+                return Ok(Some((Trust::Insecure(ede), ttl.into())));
+            }
+        }
+        Ok(Some((Trust::WithinZone(zone), ttl.into())))
     }
 
     fn trust_from_denial(&mut self, name: &Name, message: &Message) -> Result<(Trust, u64), Stop> {

@@ -47,6 +47,10 @@ impl Dnskey {
         self.rdata[3]
     }
 
+    fn is_too_short(&self) -> bool {
+        algorithm::is_too_short(self.algorithm(), &self.rdata[4..])
+    }
+
     fn flags(&self) -> u16 {
         u16::from_be_bytes([self.rdata[0], self.rdata[1]])
     }
@@ -241,6 +245,38 @@ fn check_validity_period(set: &RrSet, signature: &Signature, now: u32) -> Result
         return Err(Fault::new(Ede::SIGNATURE_NOT_YET_VALID, text));
     }
     Ok(())
+}
+
+/// Why a zone counts as insecure, if every key that its DS records name is too short to be verified
+/// with (RFC 4035 §5.2, as for an algorithm that is not supported). The digests bind the keys, so
+/// that nobody can leave out a better one.
+///
+/// # Errors
+/// [`Fault`], if that takes too much work.
+pub fn unsupported_keys(
+    set: &RrSet,
+    zone: &Name,
+    known: &TrustedKeys<'_>,
+    work: &mut Work,
+) -> Result<Option<Ede>, Fault> {
+    let short: Vec<Dnskey> = set.values.iter().filter_map(|value| Dnskey::read(value)).collect();
+    let short: Vec<Dnskey> =
+        short.into_iter().take(MAX_KEYS).filter(Dnskey::is_too_short).collect();
+    if short.is_empty() || !known.keys.is_empty() {
+        return Ok(None);
+    }
+    for ds in &known.digests {
+        let mut is_named = false;
+        for key in short.iter().filter(|key| key.tag == ds.tag) {
+            work.count_digest()?;
+            is_named |= ds.matches_key(zone, key);
+        }
+        if !is_named {
+            return Ok(None);
+        }
+    }
+    let why = "all keys that the zone's DS records name are RSA keys of less than 1024 bits";
+    Ok(Some(Ede::new(Ede::UNSUPPORTED_ALGORITHM, why)))
 }
 
 /// Verifies a zone's DNSKEY RRset: it must be signed by a key that a DS or a trust anchor names.

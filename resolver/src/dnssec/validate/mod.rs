@@ -24,7 +24,7 @@ mod rrset;
 mod session;
 mod signed_data;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trust;
 mod verdict;
 

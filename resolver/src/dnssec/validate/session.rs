@@ -73,6 +73,16 @@ impl Validator {
         &self.known
     }
 
+    /// Removes zones that are cached as bogus from the key cache, so that they are validated again.
+    pub fn forget_bogus(&self, zones: &[Name]) {
+        self.known.forget_bogus(zones);
+    }
+
+    /// Removes everything from the key cache.
+    pub fn flush(&self) {
+        self.known.flush();
+    }
+
     /// The query that tests whether an upstream passes on DNSSEC records: the DNSKEY RRset of the
     /// topmost anchor. `None` if there is no anchor.
     pub fn probe_query(&self) -> Option<RecordQuery> {
@@ -124,6 +134,8 @@ pub struct ValidationSession {
     replies: HashMap<RecordQuery, Reply>,
     own: HashMap<Name, Trust>,
     work: Work,
+    /// The verdict depends on a zone that was cached as bogus, or a limit was reached.
+    is_settled: bool,
 }
 
 /// The progress of a session.
@@ -150,6 +162,7 @@ impl ValidationSession {
             replies: HashMap::new(),
             own: HashMap::new(),
             work: Work::default(),
+            is_settled: false,
         })
     }
 
@@ -168,6 +181,24 @@ impl ValidationSession {
         self.work
     }
 
+    /// The queries whose results were used.
+    pub fn used_replies(&self) -> impl Iterator<Item = &RecordQuery> {
+        self.replies.keys()
+    }
+
+    /// The zones that were found bogus.
+    pub fn bogus_zones(&self) -> Vec<Name> {
+        let bogus = self.own.iter().filter(|(_, trust)| matches!(trust, Trust::Bogus(_)));
+        bogus.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether another upstream's records may change a bogus verdict. Not if it was cached that a
+    /// zone is bogus (the failure is kept for a while), nor if a limit was reached (others would
+    /// cost as much).
+    pub fn may_differ_elsewhere(&self) -> bool {
+        !self.is_settled
+    }
+
     /// Continues as far as possible, at a time in Unix seconds.
     pub fn step(&mut self, validator: &Validator, now: u64) -> Progress {
         let mut chain = Chain {
@@ -177,18 +208,27 @@ impl ValidationSession {
             own: &mut self.own,
             needs: Vec::new(),
             work: &mut self.work,
+            recalled_bogus: false,
             now,
         };
         let answer = AnswerCheck { name: &self.name, rtype: self.rtype, message: &self.message };
-        let validated = match answer.validate(&mut chain) {
+        let result = answer.validate(&mut chain);
+        self.is_settled |= chain.recalled_bogus;
+        let validated = match result {
             Ok(validated) => validated,
-            Err(Stop::Bogus(fault)) => Validated::from_verdict(Verdict::Bogus(fault.ede())),
+            Err(Stop::Bogus(fault)) => {
+                self.is_settled |= fault.exhausted;
+                Validated::from_verdict(Verdict::Bogus(fault.ede()))
+            }
             Err(Stop::Indeterminate(ede)) => Validated::from_verdict(Verdict::Indeterminate(ede)),
             Err(Stop::NeedsRecords) => {
                 let needs = std::mem::take(&mut chain.needs);
                 match self.pending_queries(needs) {
                     Ok(asks) => return Progress::Query(asks),
-                    Err(fault) => Validated::from_verdict(Verdict::Bogus(fault.ede())),
+                    Err(fault) => {
+                        self.is_settled |= fault.exhausted;
+                        Validated::from_verdict(Verdict::Bogus(fault.ede()))
+                    }
                 }
             }
         };

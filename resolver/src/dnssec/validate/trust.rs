@@ -72,6 +72,21 @@ impl KeyCache {
         all.insert(name.clone(), CachedTrust { trust, since: now, until: now + ttl, used: false });
     }
 
+    /// Removes names that are cached as bogus.
+    pub fn forget_bogus(&self, names: &[Name]) {
+        let mut all = self.lock();
+        for name in names {
+            if all.get(name).is_some_and(|entry| matches!(entry.trust, Trust::Bogus(_))) {
+                all.remove(name);
+            }
+        }
+    }
+
+    /// Removes all names.
+    pub fn flush(&self) {
+        self.lock().clear();
+    }
+
     /// The number of names.
     pub fn len(&self) -> usize {
         self.lock().len()

@@ -91,6 +91,14 @@ impl Identity {
         sha256(&spki).map(hex::encode)
     }
 
+    /// The first name in the certificate that is not a wildcard.
+    pub fn dns_name(&self) -> Option<String> {
+        match self.from {
+            IdentityFrom::RawKey(_) => None,
+            IdentityFrom::Certificate { .. } => dns_name(self.current().cert.first()?),
+        }
+    }
+
     fn current(&self) -> Arc<CertifiedKey> {
         self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -103,6 +111,47 @@ impl ResolvesServerCert for Identity {
 
     fn only_raw_public_keys(&self) -> bool {
         matches!(self.from, IdentityFrom::RawKey(_))
+    }
+}
+
+/// The first DNS name that is not a wildcard in the extension subjectAltName of a certificate in
+/// DER (RFC 5280 §4.2.1.6), which is ours and well-formed.
+fn dns_name(certificate: &[u8]) -> Option<String> {
+    const SUBJECT_ALT_NAME: [u8; 5] = [0x06, 3, 0x55, 0x1d, 0x11];
+    const CRITICAL: [u8; 3] = [0x01, 1, 0xff];
+    const OCTET_STRING: u8 = 0x04;
+    const SEQUENCE: u8 = 0x30;
+    const DNS_NAME: u8 = 0x82;
+    let mut places = certificate.windows(SUBJECT_ALT_NAME.len());
+    let at = places.position(|bytes| bytes == SUBJECT_ALT_NAME)?;
+    let after = &certificate[at + SUBJECT_ALT_NAME.len()..];
+    let after = after.strip_prefix(&CRITICAL).unwrap_or(after);
+    let (value, _) = der_value(after, OCTET_STRING)?;
+    let (mut names, _) = der_value(value, SEQUENCE)?;
+    while let Some(tag) = names.first() {
+        let (value, rest) = der_value(names, *tag)?;
+        let name = std::str::from_utf8(value).unwrap_or_default();
+        if *tag == DNS_NAME && !name.is_empty() && !name.starts_with('*') {
+            return Some(name.to_owned());
+        }
+        names = rest;
+    }
+    None
+}
+
+/// The value with this tag at the start of `bytes` (X.690 §8.1), and what follows it.
+fn der_value(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    match bytes {
+        [first, length @ 0..=0x7f, rest @ ..] if *first == tag => {
+            rest.split_at_checked(usize::from(*length))
+        }
+        [first, 0x81, length, rest @ ..] if *first == tag => {
+            rest.split_at_checked(usize::from(*length))
+        }
+        [first, 0x82, high, low, rest @ ..] if *first == tag => {
+            rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))
+        }
+        _ => None,
     }
 }
 
@@ -196,6 +245,7 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let again = Identity::load(&from).unwrap();
         assert_eq!((again.pin(), again.only_raw_public_keys()), (Some(pin.clone()), true));
+        assert_eq!(again.dns_name(), None);
         assert_eq!(pin.len(), 64);
         fs::remove_file(&file).unwrap();
         again.reload().unwrap();
@@ -208,6 +258,7 @@ mod tests {
         let from = certificate(dir.path(), "one");
         let identity = Identity::load(&from).unwrap();
         let before = identity.pin().unwrap();
+        assert_eq!(identity.dns_name().as_deref(), Some("dns.example"));
         certificate(dir.path(), "one");
         identity.reload().unwrap();
         let after = identity.pin().unwrap();

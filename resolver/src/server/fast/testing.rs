@@ -194,8 +194,10 @@ impl Paths {
         let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
         let pipeline = Pipeline {
             mounts,
+            root_policy: Default::default(),
             chain: Arc::new(chain.clone()),
             legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).unwrap(),
+            designated: Default::default(),
             delegation: Delegation { port: 53, loopback: false },
             signer: Some(Arc::new(Signer::new(key, move || unix.load(Ordering::Relaxed)))),
         };

@@ -2,6 +2,8 @@
 
 use super::*;
 
+const SHORT: Duration = Duration::from_millis(1);
+
 /// An answer with an address that must never reach a client.
 fn forged(seen: &Seen) -> Build {
     Build::reply(&seen.bytes).a(300, [203, 0, 113, 66])
@@ -123,15 +125,9 @@ async fn a_server_without_tcp_that_changes_the_case_is_asked_in_small_letters() 
 
 #[tokio::test]
 async fn a_server_without_edns_is_asked_without() {
-    let refusals: [fn(&Seen) -> Vec<u8>; 4] = [
+    let refusals: [fn(&Seen) -> Vec<u8>; 3] = [
         |seen| Build::reply(&seen.bytes).rcode(1).done(),
         |seen| Build::reply(&seen.bytes).rcode(4).done(),
-        // Nothing but a header.
-        |seen| {
-            with(seen.bytes[..12].to_vec(), |bytes| {
-                bytes[2..].copy_from_slice(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0])
-            })
-        },
         // BADVERS.
         |seen| {
             Build::reply(&seen.bytes)
@@ -149,6 +145,69 @@ async fn a_server_without_edns_is_asked_without() {
         legacy.resolve(&a("b.example.")).await.unwrap();
         assert_eq!(fake.counts(), (3, 0), "remembered");
     }
+}
+
+/// Nothing but a header with FORMERR, as old servers send, and as anybody can.
+fn bare_formerr(seen: &Seen) -> Vec<u8> {
+    with(seen.bytes[..12].to_vec(), |bytes| {
+        bytes[2..].copy_from_slice(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0])
+    })
+}
+
+/// An old server is believed over TCP.
+#[tokio::test]
+async fn a_server_that_refuses_edns_with_a_header_only_is_asked_over_tcp() {
+    let fake =
+        Fake::answering(|seen| if seen.has_edns() { bare_formerr(seen) } else { one_a(seen) })
+            .await;
+    let legacy = legacy(&[fake.address]);
+    assert_eq!(addresses(&legacy.resolve(&a("a.example.")).await.unwrap()), ["192.0.2.1"]);
+    assert_eq!(fake.counts(), (1, 2));
+    legacy.resolve(&a("b.example.")).await.unwrap();
+    assert_eq!(fake.counts(), (2, 2), "remembered");
+}
+
+/// Two spoofed headers of 12 bytes turned EDNS off for 15 minutes.
+#[tokio::test]
+async fn a_reply_without_a_question_is_a_stray() {
+    let fake = Fake::start(|seen| {
+        let query = seen.last().unwrap();
+        let replies = [bare_formerr(query), bare_formerr(query), one_a(query)];
+        replies.map(|reply| (reply, query.from)).into()
+    })
+    .await;
+    let legacy = legacy(&[fake.address]);
+    for name in ["a.example.", "b.example."] {
+        assert_eq!(addresses(&legacy.resolve(&a(name)).await.unwrap()), ["192.0.2.1"]);
+    }
+    assert_eq!(fake.counts(), (2, 0));
+    assert!(fake.seen().iter().all(Seen::has_edns));
+    let random = [0; crate::upstream::FIRST_TRY_RANDOM_BYTES];
+    let asked = legacy.first_try(&question("c.example", 1), false, false, &random).unwrap();
+    let seen = Seen { via: Via::Udp, from: fake.address, bytes: asked.bytes().to_vec() };
+    let reply = legacy.on_first_reply(&asked, fake.address, &bare_formerr(&seen), SHORT);
+    assert!(matches!(reply, crate::upstream::FirstReply::Stray), "{reply:?}");
+}
+
+/// The server fails for another reason: the query without EDNS fails as well.
+#[tokio::test]
+async fn one_formerr_does_not_turn_edns_off() {
+    let fake = Fake::start(|seen| {
+        let query = seen.last().unwrap();
+        let reply = match seen.len() {
+            1 => Build::reply(&query.bytes).rcode(1).done(),
+            2 => Build::reply(&query.bytes).rcode(2).done(),
+            _ => one_a(query),
+        };
+        vec![(reply, query.from)]
+    })
+    .await;
+    let legacy = legacy(&[fake.address]);
+    let reply = legacy.resolve(&a("a.example.")).await.unwrap();
+    assert_eq!(reply.message.metadata.response_code, ResponseCode::ServFail);
+    legacy.resolve(&a("b.example.")).await.unwrap();
+    let edns: Vec<bool> = fake.seen().iter().map(Seen::has_edns).collect();
+    assert_eq!(edns, [true, false, true]);
 }
 
 #[tokio::test]

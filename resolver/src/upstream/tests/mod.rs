@@ -4,9 +4,12 @@ mod failing;
 mod fake;
 mod matching;
 mod plain;
+mod quotas;
 mod secure;
 mod secure_fake;
 mod stale;
+mod ttl;
+mod validating;
 mod zones;
 
 use std::collections::HashSet;

@@ -187,7 +187,10 @@ async fn until_address(legacy: &Upstreams, name: &str, address: &str) {
 
 #[tokio::test]
 async fn the_bounds_of_a_time_are_those_of_the_settings() {
-    for (ttl, least, most, kept) in [(0, 60, 600, false), (1, 60, 600, true), (9, 0, 600, true)] {
+    // A minimum acts on a TTL of 0 as well, as unbound's cache-min-ttl does.
+    for (ttl, least, most, kept) in
+        [(0, 0, 600, false), (0, 60, 600, true), (1, 60, 600, true), (9, 0, 600, true)]
+    {
         let fake =
             Fake::answering(move |seen| Build::reply(&seen.bytes).a(ttl, [192, 0, 2, 1]).done())
                 .await;

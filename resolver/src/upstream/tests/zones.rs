@@ -77,6 +77,7 @@ async fn new_settings_keep_what_is_known_but_of_zones_that_others_are_asked_for(
         ..UpstreamsConfig::default()
     };
     let after = before.reconfigured(config).unwrap();
+    after.take_over(&before);
     for (name, address, cached) in [
         ("www.example.", "192.0.2.1", true),
         ("www.corp.example.", "192.0.2.2", false),

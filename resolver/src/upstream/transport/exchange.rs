@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,6 +16,7 @@ use crate::cache::Answer;
 use crate::dns::message::{HEADER_BYTES, Malformed, Packet};
 use crate::os::clock::Clock;
 use crate::os::random::Random;
+use crate::upstream::budget;
 use crate::upstream::error::ExchangeError;
 use crate::upstream::target::Target;
 
@@ -24,6 +26,9 @@ const UDP_BUFFER_BYTES: usize = 4096;
 /// After this many datagrams that do not match, somebody may be guessing ids: the query is repeated
 /// over TCP, where that is harder.
 const MAX_STRAYS: usize = 16;
+/// How long a reply is still awaited after an error code without a question, which comes from an
+/// old server or a forger. Then the query is repeated over TCP, where nobody forges it.
+const BARE_WAIT: Duration = Duration::from_millis(500);
 /// The most queries to one server per attempt: over UDP, without EDNS, over TCP, without mixed
 /// case.
 const MAX_STEPS: usize = 4;
@@ -120,6 +125,7 @@ impl Exchange {
     ) -> Result<CheckedReply, ExchangeError> {
         let (mut tcp, mut case_in_doubt) = (false, false);
         for _ in 0..MAX_STEPS {
+            take_message()?;
             let random = self.random()?;
             let query = Query::new(question, flags, caps, server.ip().is_loopback(), &random);
             let step = if tcp {
@@ -159,9 +165,21 @@ impl Exchange {
         let connected = self.sockets.take(server, self.clock.now()).await.map_err(network)?;
         connected.socket.send(query.bytes()).await.map_err(network)?;
         let mut buffer = [0; UDP_BUFFER_BYTES];
+        let mut bare = false;
         for _ in 0..MAX_STRAYS {
-            let length = connected.socket.recv(&mut buffer).await.map_err(network)?;
-            if let Some(step) = next_step(&server.into(), query, &buffer[..length], true)? {
+            let received = connected.socket.recv(&mut buffer);
+            let length = if bare {
+                match tokio::time::timeout(BARE_WAIT, received).await {
+                    Ok(length) => length,
+                    Err(_) => break,
+                }
+            } else {
+                received.await
+            };
+            let message = &buffer[..length.map_err(network)?];
+            let check = query.check(message, true);
+            bare |= matches!(check, ReplyCheck::Bare(_));
+            if let Some(step) = next_step(&server.into(), check, message, true)? {
                 if matches!(step, ExchangeStep::Reply(_)) {
                     self.sockets.release(connected, self.clock.now());
                 }
@@ -180,6 +198,7 @@ impl Exchange {
         mut caps: ServerCaps,
     ) -> Result<CheckedReply, ExchangeError> {
         let failed = |what: String| ExchangeError::Network { server: target.clone(), what };
+        take_message()?;
         if let Some(recursive) = channel.recursive() {
             let message = recursive.answer(question, flags).await.map_err(|what| match what {
                 what if what == BOGUS => ExchangeError::Bogus { server: target.clone() },
@@ -194,11 +213,14 @@ impl Exchange {
                 Query::new(question, flags, caps_now, target.is_path_secure(), &self.random()?);
             let query = if channel.is_encrypted() { query.padded() } else { query };
             let message = channel.ask(query.bytes()).await.map_err(failed)?;
-            match next_step(target, &query, &message, false)? {
+            match next_step(target, query.check(&message, false), &message, false)? {
                 Some(ExchangeStep::Reply(message)) => {
                     return Ok(CheckedReply { message, sent: query.question().to_vec(), caps });
                 }
-                Some(ExchangeStep::NoEdns) => caps.edns = false,
+                Some(ExchangeStep::NoEdns) => {
+                    take_message()?;
+                    caps.edns = false;
+                }
                 _ => {
                     let what = "a reply to another query";
                     return Err(ExchangeError::Malformed { server: target.clone(), what });
@@ -209,6 +231,12 @@ impl Exchange {
     }
 }
 
+/// # Errors
+/// [`ExchangeError::OverBudget`], if the question has used up its messages.
+fn take_message() -> Result<(), ExchangeError> {
+    budget::take_message().then_some(()).ok_or(ExchangeError::OverBudget)
+}
+
 async fn over_tcp(server: SocketAddr, query: &Query) -> Result<ExchangeStep, ExchangeError> {
     let message =
         tcp_round(server, query.bytes()).await.map_err(|error| network(server, &error))?;
@@ -216,7 +244,7 @@ async fn over_tcp(server: SocketAddr, query: &Query) -> Result<ExchangeStep, Exc
         server: server.into(),
         what: "a reply to another query over TCP",
     };
-    next_step(&server.into(), query, &message, false)?.ok_or(stray)
+    next_step(&server.into(), query.check(&message, false), &message, false)?.ok_or(stray)
 }
 
 async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
@@ -237,13 +265,14 @@ async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
 /// What a message means for the exchange; `None` if it has to be ignored.
 fn next_step(
     target: &Target,
-    query: &Query,
+    check: ReplyCheck,
     message: &[u8],
     udp: bool,
 ) -> Result<Option<ExchangeStep>, ExchangeError> {
     let malformed = |what| ExchangeError::Malformed { server: target.clone(), what };
-    Ok(Some(match query.check(message, udp) {
+    Ok(Some(match check {
         ReplyCheck::Stray => return Ok(None),
+        ReplyCheck::Bare(_) if udp => return Ok(None),
         ReplyCheck::OtherCase => ExchangeStep::OtherCase,
         ReplyCheck::Truncated => ExchangeStep::TryTcp,
         ReplyCheck::Malformed(_) if message.len() == UDP_BUFFER_BYTES && udp => {

@@ -28,6 +28,16 @@ pub struct QueryFlags {
     pub dnssec_ok: bool,
     /// CD.
     pub checking_disabled: bool,
+    /// The reply is useless without EDNS, so the query is never sent without: a server that refuses
+    /// it has refused this query, and no more.
+    pub edns_required: bool,
+}
+
+impl QueryFlags {
+    /// RD only.
+    pub fn plain() -> Self {
+        Self { recursive: true, dnssec_ok: false, checking_disabled: false, edns_required: false }
+    }
 }
 
 /// The capabilities of a server.
@@ -45,6 +55,8 @@ pub struct Query {
     bytes: Vec<u8>,
     question_end: usize,
     edns: bool,
+    /// Whether the query may be repeated without EDNS.
+    may_drop_edns: bool,
 }
 
 /// Random bytes per query: two for the id, and a bit for each byte of the QNAME.
@@ -61,7 +73,7 @@ pub enum ReplyCheck {
     Truncated,
     /// The server does not support EDNS.
     NoEdns,
-    /// An error code without a question.
+    /// An error code without a question. Over UDP it is no reply.
     Bare(u8),
     /// The answer has an extended RCODE that no query of ours can cause.
     OddRcode,
@@ -87,20 +99,22 @@ impl Query {
         // AD asks for AD (RFC 6840 §5.7), which is trusted only where nobody could change it.
         let ad = if flags.recursive && path_secure { AD } else { 0 };
         bytes.push(ad | if flags.checking_disabled { CD } else { 0 });
-        bytes.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(caps.edns)]);
+        let edns = caps.edns || flags.edns_required;
+        bytes.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(edns)]);
         bytes.extend_from_slice(question);
         let question_end = bytes.len();
         if caps.mixed_case {
             mix_case(&mut bytes[HEADER_BYTES..question_end - 4], &random[2..]);
         }
-        if caps.edns {
+        let may_drop_edns = edns && !flags.edns_required;
+        if edns {
             let flags = if flags.dnssec_ok { DO } else { 0 };
             bytes.push(0);
             for field in [rtype::OPT, UDP_PAYLOAD_BYTES, 0, flags, 0] {
                 bytes.extend_from_slice(&field.to_be_bytes());
             }
         }
-        Self { bytes, question_end, edns: caps.edns }
+        Self { bytes, question_end, edns, may_drop_edns }
     }
 
     /// Pads the query, so that its encrypted length reveals little about the name (RFC 8467 §4.1).
@@ -144,7 +158,7 @@ impl Query {
         }
         let code = reply[3] & 0x0f;
         if u16_at(reply, 4) == Ok(0) {
-            return self.check_bare(code);
+            return self.check_bare(code, udp);
         }
         let end = self.question_end;
         let Some(question) = reply.get(HEADER_BYTES..end).filter(|_| u16_at(reply, 4) == Ok(1))
@@ -165,10 +179,11 @@ impl Query {
         self.check_body(reply, code)
     }
 
-    /// Old servers reply to what they can't parse with nothing but a header.
-    fn check_bare(&self, code: u8) -> ReplyCheck {
+    /// Old servers reply to what they can't parse with nothing but a header. Over UDP anybody who
+    /// guesses the id can send that.
+    fn check_bare(&self, code: u8, udp: bool) -> ReplyCheck {
         match code {
-            rcode::FORMERR | rcode::NOTIMP if self.edns => ReplyCheck::NoEdns,
+            rcode::FORMERR | rcode::NOTIMP if self.may_drop_edns && !udp => ReplyCheck::NoEdns,
             rcode::FORMERR | rcode::SERVFAIL | rcode::NOTIMP | rcode::REFUSED => {
                 ReplyCheck::Bare(code)
             }
@@ -192,8 +207,10 @@ impl Query {
         // The upper bits of the RCODE are the first byte of the OPT's TTL field (RFC 6891 §6.1.3).
         let high = opt.map_or(0, |opt| reply[opt.ttl_at]);
         match (high, code) {
-            (0, rcode::FORMERR | rcode::NOTIMP) if self.edns && opt.is_none() => ReplyCheck::NoEdns,
-            (1, 0) if self.edns => ReplyCheck::NoEdns, // BADVERS
+            (0, rcode::FORMERR | rcode::NOTIMP) if self.may_drop_edns && opt.is_none() => {
+                ReplyCheck::NoEdns
+            }
+            (1, 0) if self.may_drop_edns => ReplyCheck::NoEdns, // BADVERS
             (0, _) => ReplyCheck::Answer,
             _ => ReplyCheck::OddRcode,
         }
@@ -217,7 +234,7 @@ mod tests {
     use crate::dns::testing::{Build, question};
 
     fn query(edns: bool) -> Query {
-        let flags = QueryFlags { recursive: true, dnssec_ok: false, checking_disabled: false };
+        let flags = QueryFlags::plain();
         let caps = ServerCaps { edns, mixed_case: true };
         Query::new(&question("www.example.com", 1), flags, caps, false, &[0xa5; QUERY_RANDOM_BYTES])
     }
@@ -231,7 +248,7 @@ mod tests {
     fn what_is_encrypted_is_padded_to_whole_blocks() {
         for labels in 1..30 {
             let name = "abcdefg.".repeat(labels);
-            let flags = QueryFlags { recursive: true, dnssec_ok: true, checking_disabled: false };
+            let flags = QueryFlags { dnssec_ok: true, ..QueryFlags::plain() };
             let caps = ServerCaps { edns: true, mixed_case: false };
             let query =
                 Query::new(&question(&name, 1), flags, caps, true, &[0; QUERY_RANDOM_BYTES])
@@ -254,8 +271,9 @@ mod tests {
     fn a_bare_refusal_is_none_of_edns_when_none_was_sent() {
         let mut reply = query(false).bytes()[..HEADER_BYTES].to_vec();
         reply[2..].copy_from_slice(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(query(false).check(&reply, true), ReplyCheck::Bare(1));
-        assert_eq!(query(true).check(&reply, true), ReplyCheck::NoEdns);
+        assert_eq!(query(false).check(&reply, false), ReplyCheck::Bare(1));
+        assert_eq!(query(true).check(&reply, false), ReplyCheck::NoEdns);
+        assert_eq!(query(true).check(&reply, true), ReplyCheck::Bare(1), "anybody can send it");
         reply[3] = 0;
         assert_eq!(query(true).check(&reply, true), ReplyCheck::Stray, "no refusal either");
     }

@@ -94,14 +94,15 @@ impl BlockDownload {
         ctx: &mut Context<'_>,
         headers: &mut HeaderSync,
     ) -> Result<(), StorageError> {
-        headers.choose_target(ctx, |ctx, peer| self.gives_blocks(ctx, peer))?;
+        headers.choose_target(ctx, |ctx, peer, height| self.gives_blocks(ctx, peer, height))?;
         self.window.retarget(headers.target());
         Ok(())
     }
 
-    /// Whether a peer may be asked for blocks now.
-    fn gives_blocks(&self, ctx: &Context<'_>, peer: Peer) -> bool {
+    /// Whether a peer may be asked for blocks from this height on now.
+    fn gives_blocks(&self, ctx: &Context<'_>, peer: Peer, height: u32) -> bool {
         !ctx.peers.is_backing_off(peer, ctx.now)
+            && ctx.peers.get(peer).is_some_and(|state| state.keeps(height))
             && self.peers.get(&peer).is_some_and(|state| ctx.now >= state.paused_until)
     }
 
@@ -150,7 +151,7 @@ impl BlockDownload {
         let able = |(peer, state): &(&Peer, &BlockPeer)| {
             Some(**peer) != not
                 && state.in_flight < state.max_in_flight
-                && self.gives_blocks(ctx, **peer)
+                && self.gives_blocks(ctx, **peer, height)
                 && headers.has_shown(**peer, id, height)
         };
         let best = self.peers.iter().filter(able).min_by(|(_, a), (_, b)| {

@@ -30,11 +30,11 @@ mod answers;
 mod candidates;
 mod target;
 mod walk;
+mod walk_state;
 
 use std::collections::BTreeMap;
 
 pub(super) use candidates::Candidate;
-pub(in crate::sync) use walk::Walk;
 
 use super::{
     context::Context,
@@ -49,7 +49,7 @@ use crate::{
     types::{Hash, Header},
 };
 use candidates::Candidates;
-use walk::WalkState;
+use walk_state::WalkState;
 
 /// The best header that a peer has shown: it is on this candidate, at this height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,8 @@ pub(super) struct HeaderSync {
     candidates: Candidates,
     /// The candidate whose blocks are downloaded.
     target: Option<u64>,
+    /// Whether everybody who has shown a chain that we want has pruned the blocks that come next.
+    is_pruned_away: bool,
     /// Samples of chains that are walked along and being checked.
     samples: usize,
     rate: Rate,
@@ -116,6 +118,11 @@ impl HeaderSync {
             }
         }
         (ctx.wakeups.headers, ctx.wakeups.target) = (true, true);
+    }
+
+    /// Whether everybody who has shown a chain that we want has pruned the blocks that come next.
+    pub fn is_pruned_away(&self) -> bool {
+        self.is_pruned_away
     }
 
     /// A peer has said what it has.

@@ -22,13 +22,17 @@ impl HeaderSync {
     pub fn choose_target(
         &mut self,
         ctx: &mut Context<'_>,
-        gives_blocks: impl Fn(&Context<'_>, Peer) -> bool,
+        gives_blocks: impl Fn(&Context<'_>, Peer, u32) -> bool,
     ) -> Result<(), StorageError> {
         let numbers: Vec<u64> = self.candidates.iter().map(|(number, _)| number).collect();
         let mut best: Option<(u128, u64)> = None;
+        self.is_pruned_away = false;
         for number in numbers {
-            if self.is_usable(ctx, number)?
-                && self.has_giver(ctx, number, &gives_blocks)
+            if !self.is_usable(ctx, number)? {
+                continue;
+            }
+            self.is_pruned_away |= self.has_only_pruned(ctx, number);
+            if self.has_giver(ctx, number, &gives_blocks)
                 && let Some(on) = self.candidates.get(number)
                 && best.is_none_or(|(most, _)| on.work() > most)
             {
@@ -85,15 +89,24 @@ impl HeaderSync {
         &self,
         ctx: &Context<'_>,
         number: u64,
-        gives_blocks: impl Fn(&Context<'_>, Peer) -> bool,
+        gives_blocks: impl Fn(&Context<'_>, Peer, u32) -> bool,
     ) -> bool {
         let Some(on) = self.candidates.get(number) else { return false };
         let height = on.base_height + 1;
         on.checked_at(height).is_some_and(|first| {
-            self.peers
-                .keys()
-                .any(|peer| gives_blocks(ctx, *peer) && self.has_shown(*peer, &first.id(), height))
+            self.peers.keys().any(|peer| {
+                gives_blocks(ctx, *peer, height) && self.has_shown(*peer, &first.id(), height)
+            })
         })
+    }
+
+    /// Whether everybody who has shown a candidate has pruned the blocks that we need next.
+    fn has_only_pruned(&self, ctx: &Context<'_>, number: u64) -> bool {
+        let Some(on) = self.candidates.get(number) else { return false };
+        let height = on.base_height + 1;
+        let keeps = |peer| ctx.peers.get(peer).is_some_and(|state| state.keeps(height));
+        let mut shown = self.peers_on(number).into_iter().peekable();
+        shown.peek().is_some() && !shown.any(keeps)
     }
 
     /// Whether a candidate with more checked work still grows, or a peer that advertises more work

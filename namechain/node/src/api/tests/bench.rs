@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -37,6 +37,8 @@ pub(super) struct MemoryNode {
     worker: Mutex<PowHasher>,
     pub(super) synced: AtomicBool,
     pub(super) panics: AtomicBool,
+    /// Blocks below this height are pruned.
+    pub(super) first_block: AtomicU32,
     /// What [`Backend::submit`] answers; the operation's id and height if nothing is set.
     pub(super) refusal: Mutex<Option<api_types::Refusal>>,
     /// Waited for before an operation is answered.
@@ -71,6 +73,7 @@ impl MemoryNode {
             worker: Mutex::new(PowHasher::new(NETWORK)),
             synced: AtomicBool::new(true),
             panics: AtomicBool::new(false),
+            first_block: AtomicU32::new(0),
             refusal: Mutex::default(),
             gate: Mutex::default(),
             arrived: Mutex::default(),
@@ -150,6 +153,8 @@ impl Backend for MemoryNode {
             serve_depth: 1,
             served_height: chain.tip_header().height - 1,
             synced: self.synced.load(Ordering::Relaxed),
+            pruned: self.first_block.load(Ordering::Relaxed) > 0,
+            first_block: self.first_block.load(Ordering::Relaxed),
             mempool_operations: 3,
             mempool_bytes: 456,
             mining: "off".into(),
@@ -230,12 +235,28 @@ impl Backend for MemoryNode {
 
     fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
         let Some(stored) = self.storage.header(id)? else { return Ok(None) };
+        let first = self.first_block()?;
+        if stored.header.height < first {
+            return Err(StorageError::Pruned(first));
+        }
         let block = read_block(NETWORK, &*self.storage, stored.at)?;
         Ok(Some((stored, block, true)))
     }
 
     fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
         self.storage.active(height)?.map_or(Ok(None), |id| self.block(&id))
+    }
+
+    fn header_at(&self, height: u32) -> Result<Option<StoredHeader>, StorageError> {
+        self.storage.active(height)?.map_or(Ok(None), |id| self.storage.header(&id))
+    }
+
+    fn header(&self, id: &Hash) -> Result<Option<(StoredHeader, bool)>, StorageError> {
+        Ok(self.storage.header(id)?.map(|stored| (stored, true)))
+    }
+
+    fn first_block(&self) -> Result<u32, StorageError> {
+        Ok(self.first_block.load(Ordering::Relaxed))
     }
 
     fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
@@ -245,6 +266,36 @@ impl Backend for MemoryNode {
     fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {
         let node = |position| self.storage.history(position).unwrap();
         Ok(HistoryProof::make(u64::from(height), u64::from(against), node))
+    }
+
+    fn template(&self) -> Result<api_types::MiningTemplate, api_types::Refusal> {
+        let now = self.now();
+        let chain = self.chain.lock().unwrap();
+        let header = chain.assemble_block(std::iter::empty(), now).unwrap().header;
+        Ok(api_types::MiningTemplate {
+            template: header.id(NETWORK),
+            header: hex::encode(header.to_bytes()),
+            height: header.height,
+            time: header.time,
+            work: "2".into(),
+            operations: 0,
+            wanted: true,
+        })
+    }
+
+    fn mined(&self, header: Header) -> Result<api_types::MinedBlock, api_types::Refusal> {
+        let (id, height) = (header.id(NETWORK), header.height);
+        let block = Block { header, operations: Vec::new() };
+        let now = self.now();
+        match self.chain.lock().unwrap().accept(&block, now, true) {
+            Ok(_) => Ok(api_types::MinedBlock { id, height, tip: true }),
+            Err(error) => Err(api_types::Refusal {
+                code: "rule".into(),
+                rule: None,
+                message: error.to_string(),
+                hint: None,
+            }),
+        }
     }
 
     fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {

@@ -8,7 +8,7 @@ use axum::{Router, routing::get};
 use super::{bench::request, *};
 
 const PATH: &str = "/v1/double";
-const JSON: &[&str] = &["Content-Type: application/json"];
+pub(super) const JSON: &[&str] = &["Content-Type: application/json"];
 
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,7 @@ use namechain_core::{
     params::Branch,
     types::{Hash, Network},
 };
-use namechain_node::node::{MULTIADDR, MineMode, Multiaddr};
+use namechain_node::node::{MULTIADDR, MineMode, Multiaddr, PRUNE, prune_bytes};
 
 use crate::{genesis, rehearsal};
 
@@ -86,6 +86,11 @@ pub struct Cli {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub mine_threads: Option<u16>,
 
+    /// Delete old blocks while the block log is larger than this many MiB, at least 550; 0 keeps all.
+    /// The last 22,320 blocks are always kept. Names are served as before. Default: 0.
+    #[arg(long, env = "NAMECHAIN_PRUNE", value_name = "MIB", value_parser = prune)]
+    pub prune: Option<u32>,
+
     /// On dev: rehearse an upgrade. From TIME on the branch NUMBER of the protocol is in force, and
     /// reserves these names too. As in 3@2027-01-31T12:00:00Z/newtld,othertld.
     #[arg(long, value_name = "NUMBER@TIME[/LABEL,...]", value_parser = rehearsal::parse_branch)]
@@ -149,6 +154,11 @@ impl From<Mine> for MineMode {
             Mine::Always => MineMode::Always,
         }
     }
+}
+
+fn prune(text: &str) -> Result<u32, &'static str> {
+    let mib = text.parse().map_err(|_| PRUNE)?;
+    prune_bytes(mib).map(|_| mib)
 }
 
 fn multiaddr(text: &str) -> Result<Multiaddr, &'static str> {

@@ -11,6 +11,7 @@ use std::{
 use namechain_core::types::Network;
 use namechain_node::node::{
     DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, NodeConfig, P2P_PORT, P2p, default_data_dir,
+    prune_bytes,
 };
 use serde::Deserialize;
 
@@ -35,6 +36,7 @@ struct File {
     data_dir: Option<PathBuf>,
     mine: Option<String>,
     mine_threads: Option<u16>,
+    prune: Option<u32>,
 }
 
 /// The node's configuration. The error is one line: where, what, and what is expected.
@@ -60,6 +62,8 @@ pub fn load(cli: Cli) -> Result<NodeConfig, String> {
     let mine_threads = cli.mine_threads.or(file.mine_threads).unwrap_or(1);
     in_range("mine-threads", mine_threads, 1)?;
     let p2p = p2p(&cli, &file, network)?;
+    let prune = cli.prune.or(file.prune).unwrap_or(0);
+    let prune_bytes = prune_bytes(prune).map_err(|why| format!("prune: '{prune}' {why}"))?;
     let data_dir = cli.data_dir.or(file.data_dir).or_else(|| default_data_dir(network)).ok_or(
         "neither XDG_DATA_HOME nor HOME is set: say where the chain is kept with --data-dir DIR",
     )?;
@@ -75,6 +79,7 @@ pub fn load(cli: Cli) -> Result<NodeConfig, String> {
         p2p,
         mine,
         mine_threads: usize::from(mine_threads),
+        prune_bytes,
         reindex: cli.reindex,
     })
 }
@@ -192,10 +197,18 @@ mod tests {
 
     #[test]
     fn a_flag_counts_more_than_the_file() {
-        let file = "network = \"dev\"\nmine = \"always\"\nmine-threads = 3\nmax-peers = 7\n\
+        let file = "network = \"dev\"\nmine = \"always\"\nmine-threads = 3\nmax-peers = 7\nprune = 600\n\
                     peer = [\"/ip4/192.0.2.1/tcp/7379\"]\nmdns = true\nallow-host = [\"a\"]";
         let from_file = config("", Some(file)).unwrap();
-        for part in ["Dev", "Always", "mine_threads: 3", "max_inbound: 7", "192.0.2.1", "\"a\""] {
+        for part in [
+            "prune_bytes: Some(629145600)",
+            "Dev",
+            "Always",
+            "mine_threads: 3",
+            "max_inbound: 7",
+            "192.0.2.1",
+            "\"a\"",
+        ] {
             assert!(from_file.contains(part), "{part}: {from_file}");
         }
         assert!(from_file.contains("mdns: false"), "never on dev: {from_file}");
@@ -216,6 +229,7 @@ mod tests {
             ("network = \"moon\"", "network: 'moon' is not a network"),
             ("api = \"here\"", "api: 'here' is not IP:PORT"),
             ("mine-threads = 0", "mine-threads: '0' is not a number from 1 to 1024"),
+            ("prune = 549", "prune: '549' is neither 0"),
             ("max-peers = 2000", "max-peers: '2000' is not a number from 0 to 1024"),
             ("peer = [\"192.0.2.1\"]", "peer: '192.0.2.1' is not a multiaddr"),
         ] {

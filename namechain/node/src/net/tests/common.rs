@@ -35,6 +35,7 @@ pub(crate) fn hello() -> Hello {
         genesis: Hash([1; 32]),
         tip: Hash([2; 32]),
         height: 7,
+        first_block: 0,
         work: 9,
         time: 1_800_000_000,
         agent: "fake".to_owned(),

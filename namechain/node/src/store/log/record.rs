@@ -22,7 +22,8 @@ pub(super) const RECORD_MAGIC: [u8; 4] = *b"NCBK";
 const FILE_MAGIC: [u8; 8] = *b"NCBLOCKS";
 const DIGEST_BYTES: usize = 16;
 
-fn digest(parts: &[&[u8]]) -> [u8; DIGEST_BYTES] {
+/// A digest against damage.
+pub(in crate::store) fn digest(parts: &[&[u8]]) -> [u8; DIGEST_BYTES] {
     let mut hasher = Blake2b::<U16>::new();
     for part in parts {
         hasher.update(part);

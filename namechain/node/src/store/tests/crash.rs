@@ -15,7 +15,11 @@ const DURABLE_EVERY: u32 = 3;
 
 /// The child: adds blocks for ever, and says which are durable. Ends when it can't write.
 fn add_for_ever(dir: &Path) {
-    let store = Store::open_with(dir, NETWORK, SMALL).unwrap().store;
+    add_with(dir, SMALL);
+}
+
+fn add_with(dir: &Path, options: Options) {
+    let store = Store::open_with(dir, NETWORK, options).unwrap().store;
     replay(&store);
     let mut stdout = std::io::stdout();
     for height in store.headers_from(0).unwrap().len() as u32.. {
@@ -98,6 +102,50 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
         assert_eq!(damaged, 0);
         assert_holds(&opened.store, held + replayed.len() as u32);
     }
+}
+
+/// As above, with a log that is pruned and headers that are archived all the time.
+#[test]
+fn kill_9_while_pruning_loses_nothing_that_is_kept() {
+    const OPTIONS: Options =
+        Options { archive_depth: 4, prune_bytes: Some(8_000), blocks_kept: 12, ..SMALL };
+    if let Some(dir) = env::var_os(CHILD) {
+        return add_with(Path::new(&dir), OPTIONS);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (mut acknowledged, mut pruned) = (0, 0);
+    for round in 0..12u32 {
+        let mut child = start(
+            "store::tests::crash::kill_9_while_pruning_loses_nothing_that_is_kept",
+            dir.path(),
+            None,
+        );
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = 0;
+        for line in lines {
+            if let Some(height) = line.unwrap().strip_prefix("durable ") {
+                acknowledged = height.parse().unwrap();
+                seen += 1;
+                if seen == 30 + 7 * round {
+                    child.kill().unwrap();
+                }
+            }
+        }
+        assert!(!child.wait().unwrap().success(), "it was killed while it wrote");
+        let opened = Store::open_with(dir.path(), NETWORK, OPTIONS).unwrap();
+        assert!(!opened.rebuild, "the index survives too");
+        let (_, damaged) = replay(&opened.store);
+        assert_eq!(damaged, 0);
+        let headers = opened.store.headers_from(0).unwrap();
+        assert!(headers.len() as u32 > acknowledged);
+        let first = opened.store.first_block().unwrap();
+        for (height, found) in (0..).zip(&headers) {
+            assert_eq!(*found, stored(height, found.at));
+            assert_eq!(opened.store.block(found.at).is_ok(), height >= first, "{height}");
+        }
+        pruned = first;
+    }
+    assert!(pruned > 0, "something was pruned");
 }
 
 /// The child: adds blocks that fill the log much faster than the index.

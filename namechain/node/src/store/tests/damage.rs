@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn copy_dir(from: &Path) -> TempDir {
+pub(super) fn copy_dir(from: &Path) -> TempDir {
     fn copy(from: &Path, to: &Path) {
         for entry in fs::read_dir(from).unwrap() {
             let entry = entry.unwrap();

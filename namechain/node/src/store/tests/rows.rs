@@ -1,7 +1,7 @@
 //! What the index answers, and its bytes.
 
 use super::*;
-use namechain_core::{chain::Hold, consensus::history::Timing};
+use namechain_core::chain::Hold;
 
 /// Every key and value, byte for byte: a change here is a new format.
 #[test]
@@ -18,7 +18,7 @@ fn the_bytes_of_every_row() {
             layout::FORMAT_KEY.to_vec(),
             layout::Format::of(NETWORK).to_bytes(),
             "66",
-            "000000034e436431".into(),
+            "000000044e436431".into(),
         ),
         ("the tip", layout::TIP_KEY.to_vec(), id.to_bytes(), "74", hash.clone()),
         (
@@ -81,6 +81,20 @@ fn the_bytes_of_every_row() {
             Following { live_from: 9, hold: Some(hold) }.to_bytes(),
             "6c",
             format!("000000090100000007{hash}{hash}00000000000151800000000000000005"),
+        ),
+        (
+            "archived",
+            layout::ARCHIVED_KEY.to_vec(),
+            7u32.to_be_bytes().to_vec(),
+            "64",
+            "00000007".into(),
+        ),
+        (
+            "pruned",
+            layout::PRUNED_KEY.to_vec(),
+            layout::Pruned { file: 3, height: 9 }.to_bytes(),
+            "67",
+            "0000000300000009".into(),
         ),
         ("pending", layout::pending_key(&id), vec![1], &format!("70{hash}"), "01".into()),
     ];

@@ -1,5 +1,5 @@
 //! Answers and their verdicts: the examples of the RFCs, and answers that only an attacker makes.
 
 mod rfc;
-mod signer;
+pub(crate) mod signer;
 mod spoilt;

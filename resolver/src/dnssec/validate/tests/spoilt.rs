@@ -261,3 +261,103 @@ fn a_proof_that_is_made_from_a_wildcard_proves_nothing() {
     assert_eq!(validated(&message(&Claims::of("example"))), Verdict::Secure);
     assert!(matches!(validated(&message(&claims)), Verdict::Bogus(_) | Verdict::Indeterminate(_)));
 }
+
+/// RFC 4035 §5.3.4: a wildcard's alias in place of a DS proves that there is no cut only with the
+/// proof that the name does not exist.
+#[test]
+fn an_alias_of_a_wildcard_does_not_hide_a_cut() {
+    let key = Pair::new(1, 257);
+    let claims = Claims::of("example");
+    let expanded = Claims { labels: Some(1), ..claims.clone() };
+    let unsigned = Build::answer(&question("www.sub.example", 1)).a(300, [192, 0, 2, 1]).done();
+    let dnskey = || {
+        let build = Build::answer(&question("example", rtype::DNSKEY));
+        key.add(build, Section::Answer, "example", rtype::DNSKEY, &[&key.dnskey], &claims).done()
+    };
+    // From the name before to the name behind: an NSEC record with A.
+    let ds = |kind: u16, proof: Option<(&str, &str)>| {
+        let value = if kind == rtype::DS { [0; 36].to_vec() } else { name("www.example") };
+        let build = Build::answer(&question("sub.example", rtype::DS));
+        let build = key.add(build, Section::Answer, "sub.example", kind, &[&value], &expanded);
+        let Some((before, behind)) = proof else { return build.done() };
+        let value = [name(behind).as_slice(), &[0, 1, 0x40]].concat();
+        key.add(build, Section::Authority, before, rtype::NSEC, &[&value], &claims).done()
+    };
+    let denied = |name: &str| {
+        let build = Build::answer(&question(name, rtype::DS));
+        let value = [crate::dns::testing::name("t.example").as_slice(), &[0, 1, 0x40]].concat();
+        key.add(build, Section::Authority, "s.example", rtype::NSEC, &[&value], &claims).done()
+    };
+    let validated = |ds: &[u8]| {
+        judge(&key.anchor("example."), &unsigned, &|zone, kind| match (zone, kind) {
+            ("example.", rtype::DNSKEY) => Some(dnskey()),
+            ("sub.example.", rtype::DS) => Some(ds.to_vec()),
+            ("www.sub.example.", rtype::DS) => Some(denied("www.sub.example")),
+            _ => None,
+        })
+    };
+    assert_eq!(code(&validated(&ds(rtype::CNAME, None))), Some(12), "no proof");
+    let other = Some(("a.example", "b.example"));
+    assert_eq!(code(&validated(&ds(rtype::CNAME, other))), Some(12), "of another name");
+    let proof = Some(("s.example", "t.example"));
+    assert_eq!(code(&validated(&ds(rtype::CNAME, proof))), Some(10), "unsigned in a signed zone");
+    assert_eq!(code(&validated(&ds(rtype::DS, proof))), Some(6), "a DS of a wildcard");
+}
+
+/// As the operations page says: such a zone is insecure, not bogus. A longer key that a DS names
+/// can't be left out to get there.
+#[test]
+fn a_zone_whose_keys_are_short_rsa_keys_is_insecure() {
+    let (parent, good) = (Pair::new(1, 257), Pair::new(2, 257));
+    let short = |bits: usize| [&[1, 1, 3, 8, 3, 1, 0, 1][..], &vec![0xc5; bits / 8]].concat();
+    let tag = |key: &[u8]| crate::dnssec::validate::key_tag(key).to_be_bytes();
+    let ds = |key: &[u8]| {
+        let digest = ring::digest::digest(
+            &ring::digest::SHA256,
+            &[name("sub.example"), key.to_vec()].concat(),
+        );
+        [&tag(key)[..], &[key[3], 2], digest.as_ref()].concat()
+    };
+    let unsigned = Build::answer(&question("www.sub.example", 1)).a(300, [192, 0, 2, 1]).done();
+    let validated = |named: &[&[u8]], shown: &[&[u8]]| {
+        let signed = |owner: &'static str, kind: u16, values: &[&[u8]]| {
+            let build = Build::answer(&question(owner, kind));
+            parent.add(build, Section::Answer, owner, kind, values, &Claims::of("example")).done()
+        };
+        let digests: Vec<Vec<u8>> = named.iter().map(|key| ds(key)).collect();
+        let digests: Vec<&[u8]> = digests.iter().map(Vec::as_slice).collect();
+        let apex = signed("example", rtype::DNSKEY, &[&parent.dnskey]);
+        let ds = signed("sub.example", rtype::DS, &digests);
+        let keys = shown.iter().fold(
+            Build::answer(&question("sub.example", rtype::DNSKEY)),
+            |build, key| {
+                build.record(Section::Answer, &name("sub.example"), rtype::DNSKEY, 300, key)
+            },
+        );
+        let keys = keys.done();
+        judge(&parent.anchor("example."), &unsigned, &|zone, kind| match (zone, kind) {
+            ("example.", rtype::DNSKEY) => Some(apex.clone()),
+            ("sub.example.", rtype::DS) => Some(ds.clone()),
+            ("sub.example.", rtype::DNSKEY) => Some(keys.clone()),
+            _ => None,
+        })
+    };
+    let (one, two, long) = (short(512), short(1016), short(1024));
+    let is_insecure =
+        |verdict: &Verdict| matches!(verdict, Verdict::Insecure(Some(ede)) if ede.code == 1);
+    assert!(is_insecure(&validated(&[&one], &[&one])));
+    assert!(is_insecure(&validated(&[&one, &two], &[&two, &one, &long])));
+    for (named, shown) in [
+        (vec![&one, &long], vec![&one]),
+        (vec![&one, &good.dnskey], vec![&one]),
+        (vec![&one], vec![&two]),
+        (vec![&long], vec![&long]),
+    ] {
+        let slices = |keys: &[&Vec<u8>]| keys.iter().map(|key| key.to_vec()).collect::<Vec<_>>();
+        let (named, shown) = (slices(&named), slices(&shown));
+        let named: Vec<&[u8]> = named.iter().map(Vec::as_slice).collect();
+        let shown: Vec<&[u8]> = shown.iter().map(Vec::as_slice).collect();
+        let verdict = validated(&named, &shown);
+        assert!(code(&verdict).is_some(), "{verdict:?}");
+    }
+}

@@ -1,0 +1,141 @@
+//! The states of the last blocks. Those a reader asks for most have a tree each; of the others is
+//! kept what their blocks found before they changed it, which says as much in a tenth of the
+//! memory.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    Chain, Snapshot,
+    activity::Activity,
+    past_tree::{Found, PastTree},
+    storage::{Before, Storage, StorageError, best_header},
+};
+use crate::{
+    params::STATES_KEPT,
+    tree::Tree,
+    types::{Entry, Hash, Network},
+};
+
+/// How many of the last states have a tree: more than names are served from, and as many as most
+/// reorganisations undo.
+pub(super) const TREES_KEPT: usize = 32;
+
+/// A block of the best chain and the state after it.
+#[derive(Clone)]
+pub(super) struct TipState {
+    pub id: Hash,
+    /// The state. The tip's is always there; what another's was the blocks above it tell.
+    pub tree: Option<Tree>,
+    /// What the block found under each key that it changed, sorted by key.
+    pub found: Arc<[Found]>,
+    pub activity: Activity,
+}
+
+impl Chain {
+    /// The state at the tip.
+    pub(super) fn tip_tree(&self) -> &Tree {
+        self.tip().tree.as_ref().expect("the tip has its tree")
+    }
+
+    /// The state after the block at `index` of the recent ones.
+    fn past_tree(&self, index: usize) -> PastTree {
+        let mut steps = Vec::new();
+        for state in self.recent.range(index..) {
+            // The block itself changed what came before it.
+            if let Some(tree) = &state.tree {
+                return PastTree::new(tree.clone(), steps);
+            }
+            if let Some(next) = self.recent.get(index + steps.len() + 1) {
+                steps.push(next.found.clone());
+            }
+        }
+        PastTree::new(self.tip_tree().clone(), steps)
+    }
+
+    /// The state after the best chain's block at `height`; `None` above the tip or deeper than 720
+    /// blocks.
+    pub fn snapshot_at(&self, height: u32) -> Option<Snapshot> {
+        let index = height.checked_sub(self.recent_base())? as usize;
+        let recent = self.recent.get(index)?;
+        Some(Snapshot {
+            network: self.params.network,
+            id: recent.id,
+            header: self.headers.get(&recent.id)?.header.clone(),
+            contested_above: self.hold().map(|hold| hold.fork_height),
+            tree: self.past_tree(index),
+            storage: self.storage.clone(),
+        })
+    }
+
+    /// The state after the best chain's block at `height`, with its tree: from memory, or worked
+    /// out from what the blocks above it found.
+    pub(super) fn state_at(&self, height: u32) -> Result<TipState, StorageError> {
+        let base = self.recent_base();
+        if let Some(index) = height.checked_sub(base).map(|index| index as usize)
+            && let Some(recent) = self.recent.get(index)
+        {
+            let tree = recent.tree.clone().unwrap_or_else(|| self.past_tree(index).to_tree());
+            return Ok(TipState { tree: Some(tree), ..recent.clone() });
+        }
+        let mut tree = self.past_tree(0).to_tree();
+        for above in (height + 1..=base).rev() {
+            undo(&mut tree, &found_at(&*self.storage, self.params.network, above)?);
+        }
+        let stored = best_header(&*self.storage, height)?;
+        if tree.root() != stored.header.state_root {
+            return Err(StorageError::Damaged(format!(
+                "the state at height {height} has another root"
+            )));
+        }
+        let found = found_at(&*self.storage, self.params.network, height)?;
+        Ok(TipState { id: stored.id, tree: Some(tree), found, activity: Activity::default() })
+    }
+
+    /// Drops what is too deep: states, and the trees of those that are not asked for much.
+    pub(super) fn trim_states(&mut self) -> Vec<Hash> {
+        let mut dropped = Vec::new();
+        while self.recent.len() > STATES_KEPT as usize + 1 {
+            dropped.extend(self.recent.pop_front().map(|state| state.id));
+        }
+        drop_trees(&mut self.recent);
+        dropped
+    }
+}
+
+/// Drops the trees that are deeper than trees are kept.
+pub(super) fn drop_trees(recent: &mut VecDeque<TipState>) {
+    let deep = recent.len().saturating_sub(TREES_KEPT);
+    for state in recent.range_mut(..deep).rev() {
+        if state.tree.take().is_none() {
+            break;
+        }
+    }
+}
+
+/// What the best chain's block at `height` found, as value hashes.
+pub(super) fn found_at(
+    storage: &dyn Storage,
+    network: Network,
+    height: u32,
+) -> Result<Arc<[Found]>, StorageError> {
+    Ok(found(network, &storage.undo_of(height)?))
+}
+
+/// What a block found, as value hashes, sorted by key.
+fn found(network: Network, before: &[Before]) -> Arc<[Found]> {
+    let hash = |bytes: &Vec<u8>| Entry::value_hash(network, bytes);
+    let mut found: Vec<Found> =
+        before.iter().map(|(key, old)| (*key, old.as_ref().map(hash))).collect();
+    found.sort_unstable_by_key(|(key, _)| *key);
+    found.into()
+}
+
+/// Takes what a block changed back out of `tree`.
+pub(super) fn undo(tree: &mut Tree, found: &[Found]) {
+    for (key, old) in found {
+        match old {
+            Some(value) => tree.insert(*key, *value),
+            None => tree.remove(key),
+        }
+    }
+}
