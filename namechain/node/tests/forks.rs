@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::{Miner, NETWORK, key, name};
 use namechain_core::{
-    chain::{Chain, Change, NameLookup, Storage, StoredHeader},
+    chain::{Accepted, Chain, Change, NameLookup, Storage, StoredHeader},
     codec::Encode,
     consensus::{
         History, HistoryNode,
@@ -20,7 +20,7 @@ use namechain_core::{
 use namechain_node::{
     api::Backend,
     node::{MineMode, Node, NodeConfig},
-    store::Store,
+    store::{Options, Store},
 };
 
 /// Two who know the same chain.
@@ -148,6 +148,97 @@ fn a_hundred_blocks_are_undone_and_a_hundred_and_one_connected() {
     a.take(&longer);
     assert!(names.iter().all(|name| a.owner(name) == Some(key(1).public())));
     assert_eq!(a.state_root(), c.state_root());
+}
+
+/// ```text
+///           /- 31 - ... - 800        a name in 41 and one in 700
+/// 0 - 30 - +
+///           \- 31' - ... - 802'      the same names, other owners
+/// ```
+/// In a store that archives headers after a few blocks, and has only the last 721 in memory: the fork
+/// is far below both. There, after a restart, and on the way back by the operator's word.
+#[test]
+fn a_reorganisation_departs_below_what_is_in_memory() {
+    let (mut a, mut b) = two();
+    let names = [name("alice"), name("bobby")];
+    let grow = |miner: &mut Miner, to: u32| {
+        (miner.chain.tip_header().height..to).map(|_| miner.mine(&[])).collect::<Vec<Block>>()
+    };
+    let mut trunk = grow(&mut a, 40);
+    b.take(&trunk[..30]);
+    trunk.extend(a.claim(&names[0], &key(1), 1));
+    trunk.extend(grow(&mut a, 698));
+    trunk.extend(a.claim(&names[1], &key(1), 1));
+    trunk.extend(grow(&mut a, 800));
+    let mut branch = grow(&mut b, 32);
+    for name in &names {
+        branch.extend(b.claim(name, &key(2), 2));
+    }
+    branch.extend(grow(&mut b, 802));
+
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let options = Options { archive_depth: 8, ..Options::default() };
+        let store = Store::open_with(dir.path(), NETWORK, options).unwrap().store;
+        Chain::open(NETWORK, Arc::new(store)).unwrap()
+    };
+    let take = |chain: &mut Chain, blocks: &[Block]| {
+        for block in blocks {
+            let durable = block.header.height.is_multiple_of(50);
+            chain.accept(block, common::LATE, durable).unwrap();
+        }
+    };
+    let check = |chain: &Chain, like: &Miner, owner: u8| {
+        assert_eq!(chain.tip_id(), like.chain.tip_id());
+        let tip = chain.tip_header().height;
+        for height in [tip, tip - 31, tip - 400, tip - 720] {
+            let snapshot = chain.snapshot_at(height).unwrap();
+            let theirs = like.chain.snapshot_at(height).unwrap();
+            assert_eq!((snapshot.id, snapshot.state_root()), (theirs.id, theirs.state_root()));
+            for name in &names {
+                let key = name.key(NETWORK);
+                let value = snapshot.value_hash(&key);
+                let proof = snapshot.prove(&key);
+                assert_eq!(value, theirs.value_hash(&key));
+                let root = snapshot.state_root();
+                assert_eq!(proof.verify(NETWORK, &root, &key, value.as_ref()), Ok(()));
+            }
+        }
+        let snapshot = chain.snapshot_at(tip).unwrap();
+        for name in &names {
+            let entry = snapshot.entry(name).unwrap().unwrap();
+            assert_eq!(entry.owner, key(owner).public());
+        }
+        assert!(chain.snapshot_at(tip - 721).is_none());
+    };
+    let mut chain = open();
+    take(&mut chain, &trunk);
+    check(&chain, &a, 1);
+    take(&mut chain, &branch[..400]);
+    drop(chain);
+    let mut chain = open();
+    check(&chain, &a, 1);
+    take(&mut chain, &branch[400..]);
+    check(&chain, &b, 2);
+    drop(chain);
+    let mut chain = open();
+    check(&chain, &b, 2);
+    // The best chain's old blocks are known, and the other branch's.
+    for block in [&branch[0], &branch[700], &trunk[0], &trunk[31], &trunk[799]] {
+        let again = chain.accept(block, common::LATE, true);
+        assert!(matches!(again, Ok(Accepted::Known)), "{}", block.header.height);
+    }
+    let first = branch[0].header.id(NETWORK);
+    let change = chain.invalidate(&first, common::LATE).unwrap().unwrap();
+    assert_eq!((change.undone.len(), change.connected.len()), (772, 770));
+    check(&chain, &a, 1);
+    drop(chain);
+    let mut chain = open();
+    check(&chain, &a, 1);
+    chain.reconsider(&first, common::LATE).unwrap().unwrap();
+    check(&chain, &b, 2);
+    drop(chain);
+    check(&open(), &b, 2);
 }
 
 /// ```text

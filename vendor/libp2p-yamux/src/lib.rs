@@ -18,7 +18,8 @@
 // FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER
 // DEALINGS IN THE SOFTWARE.
 
-//! Implementation of the [Yamux](https://github.com/hashicorp/yamux/blob/master/spec.md)  multiplexing protocol for libp2p.
+//! Implementation of the [Yamux](https://github.com/hashicorp/yamux/blob/master/spec.md)
+//! multiplexing protocol for libp2p.
 
 #![cfg_attr(docsrs, feature(doc_cfg, doc_auto_cfg))]
 

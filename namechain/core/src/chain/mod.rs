@@ -16,6 +16,7 @@ mod holding;
 mod idle;
 mod memory;
 mod open;
+mod past_tree;
 mod pow_checked;
 mod snapshot;
 mod states;

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::storage::{Storage, StorageError};
+use super::{
+    past_tree::PastTree,
+    storage::{Storage, StorageError},
+};
 use crate::{
     codec::Decode,
     consensus::{NameStatus, name_status},
     params::STATES_KEPT,
-    tree::{PastTree, Proof},
+    tree::Proof,
     types::{BlockTime, CommitmentEntry, Entry, Hash, Header, Name, NameEntry, Network},
 };
 

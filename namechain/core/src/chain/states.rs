@@ -7,11 +7,12 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     Chain, Snapshot,
     activity::Activity,
-    storage::{self, Storage, StorageError, best_header},
+    past_tree::{Found, PastTree},
+    storage::{Before, Storage, StorageError, best_header},
 };
 use crate::{
     params::STATES_KEPT,
-    tree::{Before, PastTree, Tree},
+    tree::Tree,
     types::{Entry, Hash, Network},
 };
 
@@ -26,7 +27,7 @@ pub(super) struct TipState {
     /// The state. The tip's is always there; what another's was the blocks above it tell.
     pub tree: Option<Tree>,
     /// What the block found under each key that it changed, sorted by key.
-    pub found: Arc<[Before]>,
+    pub found: Arc<[Found]>,
     pub activity: Activity,
 }
 
@@ -116,21 +117,21 @@ pub(super) fn found_at(
     storage: &dyn Storage,
     network: Network,
     height: u32,
-) -> Result<Arc<[Before]>, StorageError> {
+) -> Result<Arc<[Found]>, StorageError> {
     Ok(found(network, &storage.undo_of(height)?))
 }
 
 /// What a block found, as value hashes, sorted by key.
-fn found(network: Network, before: &[storage::Before]) -> Arc<[Before]> {
+fn found(network: Network, before: &[Before]) -> Arc<[Found]> {
     let hash = |bytes: &Vec<u8>| Entry::value_hash(network, bytes);
-    let mut found: Vec<Before> =
+    let mut found: Vec<Found> =
         before.iter().map(|(key, old)| (*key, old.as_ref().map(hash))).collect();
     found.sort_unstable_by_key(|(key, _)| *key);
     found.into()
 }
 
 /// Takes what a block changed back out of `tree`.
-pub(super) fn undo(tree: &mut Tree, found: &[Before]) {
+pub(super) fn undo(tree: &mut Tree, found: &[Found]) {
     for (key, old) in found {
         match old {
             Some(value) => tree.insert(*key, *value),

@@ -34,6 +34,7 @@ mod relay;
 mod requests;
 pub mod serve;
 mod status;
+mod trail;
 
 pub use action::{Acceptance, Action, Job};
 pub use dispatch::Sync;

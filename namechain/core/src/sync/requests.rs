@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     event::{Peer, RequestId},
-    headers::Walk,
     limits::REQUEST_DEADLINE_MS,
+    trail::Walk,
 };
 use crate::{chain::Ancestry, types::Hash};
 

@@ -10,16 +10,16 @@
 //! `tests`).
 
 mod node;
-mod past;
 mod proof;
 
 use std::sync::{Arc, OnceLock};
 
-pub use past::{Before, PastTree};
 pub use proof::{MAX_PROOF_BYTES, Proof, ProofError};
 
 use crate::types::{Hash, Network};
-use node::{Node, first_difference};
+// For states that are told by what blocks found, see `chain::past_tree`.
+pub(crate) use node::{Node, first_difference, inner_hash};
+pub(crate) use proof::{Terminal, descend};
 
 /// A map from key hashes to value hashes with one root hash. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -33,6 +33,14 @@ impl Tree {
     /// The tree without keys.
     pub fn new(network: Network) -> Self {
         Tree { network, root: None, len: 0 }
+    }
+
+    pub(crate) fn network(&self) -> Network {
+        self.network
+    }
+
+    pub(crate) fn root_node(&self) -> Option<&Node> {
+        self.root.as_deref()
     }
 
     /// How many keys there are.
@@ -103,7 +111,7 @@ impl Tree {
 }
 
 /// The node over sorted keys.
-fn subtree(entries: &[(Hash, Hash)]) -> Option<Arc<Node>> {
+pub(crate) fn subtree(entries: &[(Hash, Hash)]) -> Option<Arc<Node>> {
     let ((first, value), (last, _)) = (entries.first()?, entries.last()?);
     let Some(bit) = first_difference(first, last) else { return Some(Node::leaf(*first, *value)) };
     let (zero, one) = entries.split_at(entries.partition_point(|(key, _)| !key.bit(bit)));
@@ -176,39 +184,6 @@ mod tests {
     }
 
     proptest! {
-        /// What a past tree says, after any number of steps, is what the tree of that time said.
-        #[test]
-        fn past_trees_say_what_they_said(
-            steps in proptest::collection::vec(
-                proptest::collection::btree_map(key(), proptest::option::of(0u8..5), 0..8), 0..6,
-            ),
-            probes in proptest::collection::vec(key(), 1..4),
-        ) {
-            let (mut tree, mut times, mut found) = (Tree::new(Network::Dev), Vec::new(), Vec::new());
-            for step in steps {
-                times.push(tree.clone());
-                let before: Vec<Before> =
-                    step.keys().map(|key| (*key, tree.get(key))).collect();
-                for (key, value) in step {
-                    match value {
-                        Some(value) => tree.insert(key, Hash([value; 32])),
-                        None => tree.remove(&key),
-                    }
-                }
-                found.push(std::sync::Arc::<[Before]>::from(before));
-            }
-            for (at, then) in times.iter().enumerate() {
-                let past = PastTree::new(tree.clone(), found[at..].to_vec());
-                prop_assert_eq!(past.root(), then.root());
-                prop_assert_eq!(past.to_tree().root(), then.root());
-                let keys = found.iter().flat_map(|step| step.iter()).map(|(key, _)| key);
-                for probe in keys.chain(&probes) {
-                    prop_assert_eq!(past.get(probe), then.get(probe));
-                    prop_assert_eq!(past.prove(probe), then.prove(probe));
-                }
-            }
-        }
-
         /// Against a plain map: same contents, and the root is a function of the contents alone.
         #[test]
         fn behaves_as_a_map(changes in proptest::collection::vec((key(), proptest::option::of(0u8..5)), 0..60)) {

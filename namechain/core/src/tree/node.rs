@@ -6,7 +6,7 @@ use crate::types::{Domain, Hash, Network, hash};
 
 /// A node: a key with its value, or a fork.
 #[derive(Clone, Debug)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Leaf {
         key: Hash,
         value: Hash,
@@ -24,22 +24,22 @@ pub(super) enum Node {
 }
 
 impl Node {
-    pub(super) fn leaf(key: Hash, value: Hash) -> Arc<Node> {
+    pub(crate) fn leaf(key: Hash, value: Hash) -> Arc<Node> {
         Arc::new(Node::Leaf { key, value, hash: OnceLock::new() })
     }
 
-    pub(super) fn inner(bit: u8, sample: Hash, zero: Arc<Node>, one: Arc<Node>) -> Arc<Node> {
+    pub(crate) fn inner(bit: u8, sample: Hash, zero: Arc<Node>, one: Arc<Node>) -> Arc<Node> {
         Arc::new(Node::Inner { bit, sample, zero, one, hash: OnceLock::new() })
     }
 
-    pub(super) fn sample(&self) -> &Hash {
+    pub(crate) fn sample(&self) -> &Hash {
         match self {
             Node::Leaf { key, .. } => key,
             Node::Inner { sample, .. } => sample,
         }
     }
 
-    pub(super) fn hash(&self, network: Network) -> Hash {
+    pub(crate) fn hash(&self, network: Network) -> Hash {
         match self {
             Node::Leaf { key, value, hash } => *hash.get_or_init(|| leaf_hash(network, key, value)),
             Node::Inner { bit, zero, one, hash, .. } => *hash
@@ -48,16 +48,16 @@ impl Node {
     }
 }
 
-pub(super) fn leaf_hash(network: Network, key: &Hash, value: &Hash) -> Hash {
+pub(crate) fn leaf_hash(network: Network, key: &Hash, value: &Hash) -> Hash {
     hash(network, Domain::TreeLeaf, &[&key.0, &value.0])
 }
 
-pub(super) fn inner_hash(network: Network, bit: u8, zero: &Hash, one: &Hash) -> Hash {
+pub(crate) fn inner_hash(network: Network, bit: u8, zero: &Hash, one: &Hash) -> Hash {
     hash(network, Domain::TreeNode, &[&[bit], &zero.0, &one.0])
 }
 
 /// The first bit in which two keys differ.
-pub(super) fn first_difference(a: &Hash, b: &Hash) -> Option<u8> {
+pub(crate) fn first_difference(a: &Hash, b: &Hash) -> Option<u8> {
     let byte = a.0.iter().zip(&b.0).position(|(x, y)| x != y)?;
     Some((byte * 8) as u8 + (a.0[byte] ^ b.0[byte]).leading_zeros() as u8)
 }

@@ -34,7 +34,7 @@ pub struct Proof {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Terminal {
+pub(crate) enum Terminal {
     Empty,
     Key,
     Other { key: Hash, value: Hash },
@@ -64,7 +64,7 @@ pub(super) fn prove(root: Option<&Node>, network: Network, key: &Hash) -> Proof 
 }
 
 /// Goes down from `node` to the leaf on the key's way, and adds the siblings that are passed.
-pub(super) fn descend(
+pub(crate) fn descend(
     mut node: &Node,
     network: Network,
     key: &Hash,
@@ -85,7 +85,7 @@ pub(super) fn descend(
 
 impl Proof {
     /// The proof that ends at `terminal`, with the steps that led down to it.
-    pub(super) fn from_parts(terminal: Terminal, mut path: Vec<(u8, Hash)>) -> Self {
+    pub(crate) fn from_parts(terminal: Terminal, mut path: Vec<(u8, Hash)>) -> Self {
         path.reverse();
         Proof { terminal, path }
     }

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{app::App, refuse::Refused, standalone::read_json};
+use super::{app::App, ops::read_json, refuse::Refused};
 use namechain_core::{
     api_types::{MinedBlock, MinedHeader, MiningTemplate},
     codec::Decode,

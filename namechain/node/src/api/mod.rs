@@ -33,6 +33,7 @@ pub use backend::{Backend, Traffic, no_bundle};
 pub use extension::{Counts, Extension};
 pub use metrics::install as install_metrics;
 pub use openapi::merge_documents;
+pub use ops::read_json;
 pub use refuse::Refused;
 pub use serve::serve;
-pub use standalone::{read_json, render_metrics, serve_routes};
+pub use standalone::{render_metrics, serve_routes};

@@ -2,6 +2,8 @@
 
 use std::{future::poll_fn, pin::Pin};
 
+use serde::de::DeserializeOwned;
+
 use axum::{
     Json,
     body::{Body, HttpBody},
@@ -56,6 +58,22 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let value =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json")
+}
+
+/// The body of a request as an object of JSON; `hint` says what it should be. By way of a map: a
+/// list of nothing would be taken for one with nothing in it.
+///
+/// # Errors
+/// A refusal, if it is too large, is not said to be JSON, or is another object.
+pub async fn read_json<T: DeserializeOwned>(request: Request, hint: &str) -> Result<T, Refused> {
+    let is_json = is_json(request.headers());
+    let body = read_body(request.into_body()).await?;
+    if !is_json {
+        return Err(not_json());
+    }
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&body)
+        .and_then(|map| serde_json::from_value(map.into()))
+        .map_err(|_| Refused::bad_request("the body does not have the expected form", hint))
 }
 
 fn parse(body: &[u8]) -> Result<Operation, Refused> {

@@ -2,33 +2,10 @@
 
 use std::{future::Future, io};
 
-use axum::{Router, extract::Request, response::Response};
-use serde::de::DeserializeOwned;
+use axum::{Router, response::Response};
 use tokio::net::TcpListener;
 
-use super::{
-    layers::finish,
-    metrics,
-    ops::{is_json, not_json, read_body},
-    refuse::Refused,
-    serve,
-};
-
-/// The body of a request as an object of JSON; `hint` says what it should be. By way of a map: a
-/// list of nothing would be taken for one with nothing in it.
-///
-/// # Errors
-/// A refusal, if it is too large, is not said to be JSON, or is another object.
-pub async fn read_json<T: DeserializeOwned>(request: Request, hint: &str) -> Result<T, Refused> {
-    let is_json = is_json(request.headers());
-    let body = read_body(request.into_body()).await?;
-    if !is_json {
-        return Err(not_json());
-    }
-    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&body)
-        .and_then(|map| serde_json::from_value(map.into()))
-        .map_err(|_| Refused::bad_request("the body does not have the expected form", hint))
-}
+use super::{layers::finish, metrics, refuse::Refused, serve};
 
 /// The metrics of this process, without those of a node, and behind them what the program counts by
 /// itself.

@@ -160,8 +160,8 @@ impl ConnectionLimits {
         }
     }
 
-    /// Of these peers, the one that has not brought a new block for the longest; of several, the one
-    /// that is connected the shortest.
+    /// Of these peers, the one that has not brought a new block for the longest; of several, the
+    /// one that is connected the shortest.
     pub fn least_useful(&self, among: &[PeerId]) -> Option<PeerId> {
         let links = self.links.values().filter(|link| among.contains(&link.peer) && !link.closing);
         links.min_by_key(|link| (link.last_block, Reverse(link.since))).map(|link| link.peer)

@@ -9,8 +9,8 @@ use super::super::{
         CANDIDATE_IDS, CHECKPOINTS, GROWTH_DEADLINE_MS, HEADERS_SLOW_MS, LOCATOR_CHECKPOINTS,
     },
     message::MAX_HEADERS,
+    trail::Trail,
 };
-use super::walk::Trail;
 use crate::{
     chain::{Ancestry, PowChecked},
     types::{Hash, Header},

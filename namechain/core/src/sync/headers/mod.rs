@@ -30,11 +30,11 @@ mod answers;
 mod candidates;
 mod target;
 mod walk;
+mod walk_state;
 
 use std::collections::BTreeMap;
 
 pub(super) use candidates::Candidate;
-pub(in crate::sync) use walk::Walk;
 
 use super::{
     context::Context,
@@ -49,7 +49,7 @@ use crate::{
     types::{Hash, Header},
 };
 use candidates::Candidates;
-use walk::WalkState;
+use walk_state::WalkState;
 
 /// The best header that a peer has shown: it is on this candidate, at this height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,47 +15,13 @@ use super::super::{
     limits::SAMPLES_UNDER_WAY,
     message::MAX_HEADERS,
     requests::HeaderRequest,
+    trail::Walk,
 };
 use super::{HeaderSync, answers::Shown};
-use crate::{
-    chain::{Ancestry, StorageError},
-    consensus::header::is_too_early,
-    types::{Hash, Header},
-};
+use crate::{chain::StorageError, consensus::header::is_too_early, types::Header};
 
 /// Headers of each answer that are checked while it is walked along, beside the last.
 const SAMPLES: usize = 1;
-
-/// How far a peer's chain was walked along.
-#[derive(Clone, Debug)]
-pub(in crate::sync) struct Walk {
-    /// The end of the chain with the last header.
-    end: Ancestry,
-    trail: Trail,
-}
-
-/// The heights and ids at the ends of a walk's answers: 36 bytes for 2,000 headers.
-#[derive(Clone, Debug, Default)]
-pub(in crate::sync) struct Trail(Vec<(u32, Hash)>);
-
-impl Trail {
-    /// Whether headers, with their ids, are those that were walked along.
-    pub fn matches(&self, headers: &[Header], ids: &[Hash]) -> bool {
-        let (Some(first), Some(last)) = (headers.first(), headers.last()) else { return true };
-        self.0.iter().filter(|(height, _)| (first.height..=last.height).contains(height)).all(
-            |(height, id)| ids.get((height - first.height) as usize).is_some_and(|it| it == id),
-        )
-    }
-}
-
-/// What is known of a peer's walk.
-#[derive(Debug, Default)]
-pub(super) struct WalkState {
-    /// What was walked along and sums more than our chain: to be shown again.
-    pub trail: Option<Trail>,
-    /// What it is asked next, once samples of its last answer have been checked.
-    pub next: Option<HeaderRequest>,
-}
 
 impl HeaderSync {
     /// Walks along headers that nobody has shown before and that may be poor. Whether that is all

@@ -57,18 +57,18 @@ async fn first_packets(count: usize) -> Vec<Vec<u8>> {
 
 /// What a listener answers a first packet with: a Retry packet, or a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+enum Reply {
     Retry,
     Handshake,
 }
 
-async fn answer(socket: &UdpSocket) -> Option<Answer> {
+async fn answer(socket: &UdpSocket) -> Option<Reply> {
     let mut buffer = [0; 2_048];
     let received = timeout(Duration::from_secs(5), socket.recv(&mut buffer)).await;
     let len = received.ok()?.expect("a packet");
     // The type of a long header: 3 is Retry.
     let is_retry = len > 0 && buffer[0] & 0x30 == 0x30;
-    Some(if is_retry { Answer::Retry } else { Answer::Handshake })
+    Some(if is_retry { Reply::Retry } else { Reply::Handshake })
 }
 
 /// A few packets a second in the name of addresses that answer nothing must not fill the places of
@@ -93,8 +93,8 @@ async fn many_first_packets_are_answered_with_retry() {
         answers.extend(answer(socket).await);
     }
     let count = |wanted| answers.iter().filter(|answer| **answer == wanted).count();
-    assert_eq!(count(Answer::Handshake), limits::QUIC_UNVALIDATED, "{answers:?}");
-    assert_eq!(count(Answer::Retry), PACKETS - limits::QUIC_UNVALIDATED, "{answers:?}");
+    assert_eq!(count(Reply::Handshake), limits::QUIC_UNVALIDATED, "{answers:?}");
+    assert_eq!(count(Reply::Retry), PACKETS - limits::QUIC_UNVALIDATED, "{answers:?}");
     // Somebody who receives at its address gets in at the same time.
     let mut other = Node::joining(&[&node]).await;
     tokio::join!(other.greet(), node.greet());

@@ -7,35 +7,26 @@
 
 use std::sync::Arc;
 
-use super::{
-    Tree,
-    node::{Node, first_difference, inner_hash},
-    proof::{Proof, Terminal, descend},
-    subtree,
+use crate::{
+    tree::{Node, Proof, Terminal, Tree, descend, first_difference, inner_hash, subtree},
+    types::{Hash, Network},
 };
-use crate::types::{Hash, Network};
 
 /// A key, and the value hash that it had before a change; `None` if it was not there.
-pub type Before = (Hash, Option<Hash>);
+pub type Found = (Hash, Option<Hash>);
 
 /// A tree as it was before changes that led to a later one.
 #[derive(Clone, Debug)]
 pub struct PastTree {
     later: Tree,
     /// What each step towards the later tree found, the earliest step first, each sorted by key.
-    steps: Vec<Arc<[Before]>>,
-}
-
-impl From<Tree> for PastTree {
-    fn from(tree: Tree) -> Self {
-        PastTree { later: tree, steps: Vec::new() }
-    }
+    steps: Vec<Arc<[Found]>>,
 }
 
 impl PastTree {
     /// The tree before the `steps` that led to `later`: what each found, the earliest first, each
     /// sorted by key.
-    pub fn new(later: Tree, steps: Vec<Arc<[Before]>>) -> Self {
+    pub fn new(later: Tree, steps: Vec<Arc<[Found]>>) -> Self {
         PastTree { later, steps }
     }
 
@@ -50,18 +41,19 @@ impl PastTree {
     }
 
     /// The root. Costs a hash or more for each key that has changed since.
+    #[cfg(test)]
     pub fn root(&self) -> Hash {
         let changes = self.changes();
-        let root = Part { node: self.later.root.as_deref(), changes: &changes };
-        root.hash(self.later.network).unwrap_or(Hash::ZERO)
+        let root = Part { node: self.later.root_node(), changes: &changes };
+        root.hash(self.later.network()).unwrap_or(Hash::ZERO)
     }
 
     /// Proves what the tree said of `key`. Costs a hash or more for each key that has changed
     /// since.
     pub fn prove(&self, key: &Hash) -> Proof {
         let changes = self.changes();
-        let root = Part { node: self.later.root.as_deref(), changes: &changes };
-        root.prove(self.later.network, key)
+        let root = Part { node: self.later.root_node(), changes: &changes };
+        root.prove(self.later.network(), key)
     }
 
     /// The tree itself, with nodes of its own for what has changed since.
@@ -77,8 +69,8 @@ impl PastTree {
     }
 
     /// By how the later tree differs, sorted by key; no key that neither of them has.
-    fn changes(&self) -> Vec<&Before> {
-        let mut changes: Vec<&Before> = self.steps.iter().flat_map(|step| step.iter()).collect();
+    fn changes(&self) -> Vec<&Found> {
+        let mut changes: Vec<&Found> = self.steps.iter().flat_map(|step| step.iter()).collect();
         // The earliest step that changed a key says what was there: the sort is stable.
         changes.sort_by_key(|(key, _)| *key);
         changes.dedup_by_key(|(key, _)| *key);
@@ -92,7 +84,7 @@ impl PastTree {
 #[derive(Clone, Copy)]
 struct Part<'a> {
     node: Option<&'a Node>,
-    changes: &'a [&'a Before],
+    changes: &'a [&'a Found],
 }
 
 /// How a part begins.
@@ -176,10 +168,63 @@ impl<'a> Part<'a> {
 }
 
 /// The node over at most one leaf and what changes it.
-fn few(leaf: Option<(Hash, Hash)>, changes: &[&Before]) -> Option<Arc<Node>> {
+fn few(leaf: Option<(Hash, Hash)>, changes: &[&Found]) -> Option<Arc<Node>> {
     let stays = leaf.filter(|(key, _)| changes.iter().all(|(changed, _)| changed != key));
     let set = changes.iter().filter_map(|(key, value)| Some((*key, (*value)?)));
     let mut entries: Vec<(Hash, Hash)> = stays.into_iter().chain(set).collect();
     entries.sort_unstable_by_key(|(key, _)| *key);
     subtree(&entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Keys that share long prefixes, so that small sets already have deep and shallow branches.
+    fn key() -> impl Strategy<Value = Hash> {
+        (0u8..4, 0u8..4, 0u8..8).prop_map(|(a, b, c)| {
+            let mut bytes = [0; 32];
+            bytes[0] = a << 6;
+            bytes[15] = b;
+            bytes[31] = c;
+            Hash(bytes)
+        })
+    }
+
+    proptest! {
+        /// What a past tree says, after any number of steps, is what the tree of that time said.
+        #[test]
+        fn past_trees_say_what_they_said(
+            steps in proptest::collection::vec(
+                proptest::collection::btree_map(key(), proptest::option::of(0u8..5), 0..8), 0..6,
+            ),
+            probes in proptest::collection::vec(key(), 1..4),
+        ) {
+            let (mut tree, mut times, mut found) = (Tree::new(Network::Dev), Vec::new(), Vec::new());
+            for step in steps {
+                times.push(tree.clone());
+                let before: Vec<Found> =
+                    step.keys().map(|key| (*key, tree.get(key))).collect();
+                for (key, value) in step {
+                    match value {
+                        Some(value) => tree.insert(key, Hash([value; 32])),
+                        None => tree.remove(&key),
+                    }
+                }
+                found.push(Arc::<[Found]>::from(before));
+            }
+            for (at, then) in times.iter().enumerate() {
+                let past = PastTree::new(tree.clone(), found[at..].to_vec());
+                prop_assert_eq!(past.root(), then.root());
+                prop_assert_eq!(past.to_tree().root(), then.root());
+                let keys = found.iter().flat_map(|step| step.iter()).map(|(key, _)| key);
+                for probe in keys.chain(&probes) {
+                    prop_assert_eq!(past.get(probe), then.get(probe));
+                    prop_assert_eq!(past.prove(probe), then.prove(probe));
+                }
+            }
+        }
+    }
 }
