@@ -522,6 +522,8 @@ def least_work(net, count, lead):
             return min(total + (count - i) * work_late(net, 0), U128)
         total += k * work_late(net, -least)
         i += k
+        if total >= U128:
+            break
     return min(total, U128)
 
 
@@ -586,7 +588,7 @@ def prove_place(net, proof, height, node):
     """The root that the proof leads to."""
     reader = Reader(proof)
     index, leaves, work_before = reader.number(8), reader.number(8), reader.varint(128)
-    need(index < leaves, "encoding")
+    need(index < leaves <= 1 << 32, "encoding")
     sizes, place, local = peak_sizes(leaves), 0, index
     while local >= sizes[place]:
         local -= sizes[place]

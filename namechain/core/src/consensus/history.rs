@@ -145,7 +145,9 @@ impl HistoryNode {
                 if least <= 0 { (leaves - counted, true) } else { (length, false) };
             let work = difficulty::target(params, -least.max(0)).work();
             sum = sum.saturating_add(work.saturating_mul(length.into()));
-            if done {
+            // Who sends a node chooses its lead and its leaves: what it claims is exceeded, or the
+            // sum can't grow, after at most 128 halvings of the target.
+            if done || sum > self.work || sum == u128::MAX {
                 break;
             }
             counted += length;
@@ -351,6 +353,21 @@ mod tests {
         let mut leaf = honest[399];
         leaf.work -= 1;
         assert!(!leaf.is_plausible(params, 1), "a leaf has exactly its work");
+    }
+
+    /// A node's lead and its number of headers come from whoever sends it.
+    #[test]
+    fn a_lead_that_nobody_can_count_is_judged_at_once() {
+        let params = Network::Main.params();
+        let never = Timing { time: 0, due: u64::MAX / 2 };
+        let node = |work, last| HistoryNode { hash: Hash::ZERO, work, first: never, last };
+        for leaves in [1 << 40, u64::MAX] {
+            assert!(node(u128::MAX, never).is_plausible(params, leaves));
+            assert!(!node(1, never).is_plausible(params, leaves));
+            // A lead of which each run has a work that can still be summed.
+            let some = Timing { time: 0, due: 100 * params.target_half_life };
+            assert!(!node(1 << 100, some).is_plausible(params, leaves));
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(super) const PARAMS: Params = Params {
     branches: &[FIRST_BRANCH],
     minimum_work: 0,
     checkpoints: &[],
+    seeds: &[],
     easiest_target: Target::of_work_bits(1),
     fixed: true,
     block_interval: 1,

@@ -25,6 +25,10 @@ pub struct Params {
     pub minimum_work: u128,
     /// Heights and block ids that the chain is known to have.
     pub checkpoints: &'static [(u32, Hash)],
+    /// Where a node that knows nobody asks for others: multiaddrs, as in
+    /// `/dns/seed.example/tcp/7379` or `/ip4/192.0.2.1/tcp/7379/p2p/ID`. Of several operators; with
+    /// a name its operator can replace the node, with an identity nobody can.
+    pub seeds: &'static [&'static str],
     /// The easiest target that a header may have: that of a header that is not early.
     pub easiest_target: Target,
     /// Whether target and multipliers stay as they are at the beginning.

@@ -11,6 +11,7 @@ pub(super) const PARAMS: Params = Params {
     branches: &[FIRST_BRANCH],
     minimum_work: 0,
     checkpoints: &[],
+    seeds: &[],
     easiest_target: Target::of_work_bits(12),
     fixed: false,
     block_interval: 120,

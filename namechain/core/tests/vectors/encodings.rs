@@ -82,6 +82,8 @@ fn record_sets(cases: &mut Cases) {
     set("types out of order", &[record(b"\0", 16, 1, &[]), record(b"\0", 1, 1, &[])], false);
     set("a prefix of rdata first", &[a(b"\0", &[1]), a(b"\0", &[1, 0])], true);
     set("a prefix of rdata last", &[a(b"\0", &[1, 0]), a(b"\0", &[1])], false);
+    set("rdata sorts without its length", &[a(b"\0", &[0, 0xff]), a(b"\0", &[1])], true);
+    set("rdata in the order of its length", &[a(b"\0", &[1]), a(b"\0", &[0, 0xff])], false);
     set("rdata is compared as unsigned bytes", &[a(b"\0", &[0x7f]), a(b"\0", &[0x80])], true);
     // By the bytes as they stand: \x01b before \x02a, though "a" sorts before "b".
     set("owners sort by their length bytes", &[a(b"\x01b\0", &[1]), a(b"\x02aa\0", &[1])], true);

@@ -18,6 +18,8 @@ pub struct NetConfig {
     pub listen: Vec<Multiaddr>,
     /// Peers to stay connected to, whatever the address book says; with or without `/p2p/ID`.
     pub peers: Vec<Multiaddr>,
+    /// Peers to ask for others when nobody is known; with or without `/p2p/ID`.
+    pub seeds: Vec<Multiaddr>,
     /// Whether to look for peers in this machine's own subnets.
     pub mdns: bool,
     /// The bounds.
@@ -32,6 +34,7 @@ impl NetConfig {
             data_dir,
             listen: Vec::new(),
             peers: Vec::new(),
+            seeds: Vec::new(),
             mdns: false,
             limits: Limits::default(),
         }

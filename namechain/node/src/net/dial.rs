@@ -36,6 +36,8 @@ pub(super) enum Slot {
     Full,
     /// Blocks, and no operations or addresses.
     BlockOnly,
+    /// Everything, until there are others: whoever knows nobody asks it for peers.
+    Seed,
     /// To see whether somebody answers, and no more.
     Feeler,
     /// A peer of our own subnet, which multicast DNS has found.
@@ -118,6 +120,11 @@ struct Outbound {
 pub(super) struct Dialer {
     slots: usize,
     feeler_every: Duration,
+    seed_after: Duration,
+    seeds: Vec<(Multiaddr, Option<PeerId>)>,
+    next_seed: Duration,
+    /// Whether a seed is being looked up or dialled.
+    seed_dialling: bool,
     named: Vec<Named>,
     anchors: Vec<Entry>,
     local: LocalPeers,
@@ -143,9 +150,11 @@ pub(super) struct View<'a> {
 }
 
 impl Dialer {
-    /// A plan for the peers that the user named and the anchors of the last run.
+    /// A plan for the peers that the user named, the network's seeds and the anchors of the last
+    /// run.
     pub fn new(
         named: Vec<(Multiaddr, Option<PeerId>)>,
+        seeds: Vec<(Multiaddr, Option<PeerId>)>,
         anchors: Vec<Entry>,
         limits: &Limits,
     ) -> Self {
@@ -161,6 +170,10 @@ impl Dialer {
         Dialer {
             slots: limits.outbound,
             feeler_every: limits.feeler_every,
+            seed_after: limits.seed_after,
+            seeds,
+            next_seed: limits.seed_after,
+            seed_dialling: false,
             named: named.collect(),
             anchors,
             local: LocalPeers::default(),
@@ -182,6 +195,7 @@ impl Dialer {
             .or_else(|| self.next_full(view, random))
             .or_else(|| self.next_block_only(view, random))
             .or_else(|| self.next_local(view))
+            .or_else(|| self.next_seed(view, random))
             .or_else(|| self.next_feeler(view, random))
     }
 
@@ -234,6 +248,18 @@ impl Dialer {
         let busy = self.busy();
         let free = |peer: &PeerId| !(view.taken)(peer) && !busy.contains(peer);
         Some(Target::of(self.local.pick(view.now, free)?, Slot::Local))
+    }
+
+    /// A seed is asked when there is no connection and nobody else to dial.
+    fn next_seed(&mut self, view: &View<'_>, random: &mut Random) -> Option<Target> {
+        let connected = self.seed_dialling || self.count(|slot| slot != Slot::Feeler) > 0;
+        if connected || view.now < self.next_seed || self.seeds.is_empty() {
+            return None;
+        }
+        self.next_seed = view.now + self.seed_after;
+        let (address, peer) = self.seeds[random.below(self.seeds.len())].clone();
+        self.seed_dialling = peer.is_none_or(|peer| !(view.taken)(&peer));
+        self.seed_dialling.then_some(Target { address, peer, entry: None, slot: Slot::Seed })
     }
 
     /// A feeler goes to one whose place in *tried* another wants, or to somebody of *new*.
@@ -309,6 +335,7 @@ impl Dialer {
         now: Duration,
     ) -> Option<Target> {
         let target = self.dialling.remove(&connection)?;
+        self.seed_dialling &= target.slot != Slot::Seed;
         if let Slot::Named(at) = target.slot
             && let Some(named) = self.named.get_mut(at)
         {
@@ -331,6 +358,24 @@ impl Dialer {
         self.local.good(peer);
     }
 
+    /// The name of a target is not there: it was not dialled.
+    pub fn not_found(&mut self, target: &Target, now: Duration) {
+        self.seed_dialling &= target.slot != Slot::Seed;
+        if let Slot::Named(at) = target.slot
+            && let Some(named) = self.named.get_mut(at)
+        {
+            named.dialling = false;
+            named.wait(now);
+        }
+    }
+
+    /// The seeds that we are connected with, if there are others too.
+    pub fn seeds_to_leave(&self) -> Vec<PeerId> {
+        let is_seed = |link: &Outbound| link.slot == Slot::Seed;
+        let seeds = self.outbound.iter().filter(|(_, link)| is_seed(link)).map(|(peer, _)| *peer);
+        if self.full() > 0 { seeds.collect() } else { Vec::new() }
+    }
+
     /// A dial did not come through: what it was, for the address book.
     pub fn failed(
         &mut self,
@@ -339,6 +384,7 @@ impl Dialer {
         now: Duration,
     ) -> Option<Target> {
         let target = self.dialling.remove(&connection)?;
+        self.seed_dialling &= target.slot != Slot::Seed;
         match target.slot {
             Slot::Named(at) => {
                 let Some(named) = self.named.get_mut(at) else { return Some(target) };
@@ -355,7 +401,7 @@ impl Dialer {
                     self.local.record_dial(entry, now);
                 }
             }
-            Slot::Full | Slot::BlockOnly | Slot::Feeler => {}
+            Slot::Full | Slot::BlockOnly | Slot::Feeler | Slot::Seed => {}
         }
         Some(target)
     }

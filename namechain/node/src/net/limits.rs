@@ -28,6 +28,11 @@ pub const ONLY_BLOCKS_FOR: Duration = Duration::from_secs(60);
 /// How long a connection that was dialled beside the slots has to show what it has, before the one
 /// of least use among them is closed.
 pub const EXTRA_FOR: Duration = Duration::from_secs(60);
+/// How long a node without a connection that knows nobody waits before it dials a seed, and how long
+/// before it dials another.
+pub const SEED_AFTER: Duration = Duration::from_secs(10);
+/// How long a seed is kept when there are other connections: it has others to serve.
+pub const SEED_KEPT: Duration = Duration::from_secs(30);
 /// How often the address book hears which of its peers are connected, and decides about places that
 /// two want.
 pub const ADDRMAN_REFRESHED_EVERY: Duration = Duration::from_secs(60);
@@ -95,7 +100,7 @@ pub const REQUEST_TOKENS: u32 = 4_000;
 pub const ANSWER_KIB_AT_ONCE: u32 = 64 * 1024;
 /// The same, in a second: more than a node that catches up can check of full blocks, and a small
 /// part of what a server's line carries.
-pub const ANSWER_KIB_PER_SECOND: u32 = 4 * 1024;
+pub const ANSWER_KIB_PER_SECOND: u32 = 8 * 1024;
 /// Requests over what a peer may ask for, each answered with `Busy`, until it is hung up on.
 pub const REQUESTS_OVER: u32 = 500;
 /// Operations that a peer may bring to everybody: so many a second. A little less than
@@ -217,6 +222,12 @@ pub struct Limits {
     pub ping_within: Duration,
     /// [`FEELER_EVERY`].
     pub feeler_every: Duration,
+    /// [`SEED_AFTER`].
+    pub seed_after: Duration,
+    /// [`ANSWER_KIB_AT_ONCE`].
+    pub answer_kib_at_once: u32,
+    /// [`ANSWER_KIB_PER_SECOND`].
+    pub answer_kib_per_second: u32,
 }
 
 impl Default for Limits {
@@ -233,6 +244,9 @@ impl Default for Limits {
             ping_every: PING_EVERY,
             ping_within: PING_WITHIN,
             feeler_every: FEELER_EVERY,
+            seed_after: SEED_AFTER,
+            answer_kib_at_once: ANSWER_KIB_AT_ONCE,
+            answer_kib_per_second: ANSWER_KIB_PER_SECOND,
         }
     }
 }

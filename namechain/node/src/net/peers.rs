@@ -4,7 +4,10 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
-use super::{dial::Slot, limits};
+use super::{
+    dial::Slot,
+    limits::{self, Limits},
+};
 use namechain_core::{sync::Peer, token_bucket::TokenBucket};
 
 /// A connected peer.
@@ -51,8 +54,10 @@ pub(super) struct ConnectedPeer {
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peers {
+    /// What each may have of answers, in KiB: at once, and in a second.
+    answer_kib: (u32, u32),
     by_id: HashMap<PeerId, ConnectedPeer>,
     by_number: HashMap<Peer, PeerId>,
     next: u64,
@@ -78,6 +83,21 @@ impl ConnectedPeer {
 }
 
 impl Peers {
+    /// Nobody is connected.
+    pub fn new(limits: &Limits) -> Self {
+        Peers {
+            answer_kib: (limits.answer_kib_at_once, limits.answer_kib_per_second),
+            by_id: HashMap::new(),
+            by_number: HashMap::new(),
+            next: 0,
+        }
+    }
+
+    fn fresh_answers(&self, now: Duration) -> TokenBucket {
+        let (at_once, per_second) = self.answer_kib;
+        TokenBucket::new(at_once, per_second, now)
+    }
+
     /// A peer is there, under a number of its own; what it replaces, if it was connected already.
     pub fn arrive(&mut self, new_connection: NewConnection) -> (Peer, Option<ConnectedPeer>) {
         let NewConnection { id, connection, address, ip, slot, now, unix } = new_connection;
@@ -100,11 +120,7 @@ impl Peers {
                 now,
             ),
             requests_over: 0,
-            answers: TokenBucket::new(
-                limits::ANSWER_KIB_AT_ONCE,
-                limits::ANSWER_KIB_PER_SECOND,
-                now,
-            ),
+            answers: self.fresh_answers(now),
             blocks: TokenBucket::new(
                 2 * limits::BLOCKS_AT_ONCE,
                 limits::BLOCKS_PER_TWO_SECONDS,

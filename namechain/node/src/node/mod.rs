@@ -237,6 +237,7 @@ async fn connect(
                 data_dir: data_dir.clone(),
                 listen: p2p.listen,
                 peers: p2p.peers,
+                seeds: seeds(network),
                 mdns: p2p.mdns,
                 limits: Limits { inbound: p2p.max_inbound, ..Limits::default() },
             };
@@ -246,6 +247,11 @@ async fn connect(
     let checks = verify_pool::VerifyPool::start(network, &commands).map_err(NodeError::Thread)?;
     let driver = sync_driver::SyncDriver::new(sync, net, checks, data_dir, (was_synced, alone));
     Ok(chain_thread::Parts { storage, chain, mempool, driver, published, commands, inbox })
+}
+
+/// The network's seeds.
+fn seeds(network: Network) -> Vec<Multiaddr> {
+    network.params().seeds.iter().filter_map(|seed| seed.parse().ok()).collect()
 }
 
 /// Tells the chain thread now and then that time passes. One that has no room for that has enough

@@ -9,6 +9,9 @@ use crate::{
     types::{Hash, Header},
 };
 
+/// The most headers of a range: as many as there are heights.
+const MAX_LEAVES: u64 = 1 << 32;
+
 /// The way from a header's leaf to a history root.
 ///
 /// ```text
@@ -197,6 +200,9 @@ impl Encode for HistoryProof {
 impl Decode for HistoryProof {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (index, leaves, work_before) = (reader.u64()?, reader.u64()?, reader.varint128()?);
+        if leaves > MAX_LEAVES {
+            return Err(DecodeError::Invalid("a range has more headers than there are heights"));
+        }
         let peak = peak_of(index, leaves)
             .ok_or(DecodeError::Invalid("a proof's header is not in its range"))?;
         let mut nodes = |count: u32| {
@@ -327,11 +333,15 @@ mod tests {
             bytes.extend(leaves.to_be_bytes());
             assert!(HistoryProof::from_bytes(&bytes).is_err(), "{index} of {leaves}");
         }
-        // All ones: the last header of a range that no chain reaches has as many peaks as there are
+        let mut bytes = 0u64.to_be_bytes().to_vec();
+        bytes.extend((MAX_LEAVES + 1).to_be_bytes());
+        bytes.resize(16 + 1 + 33 * (32 + 5), 0);
+        assert!(HistoryProof::from_bytes(&bytes).is_err(), "more headers than heights");
+        // All ones: the last header of the longest range but one has as many peaks as a height has
         // bits.
-        let mut bytes = (u64::MAX - 1).to_be_bytes().to_vec();
-        bytes.extend(u64::MAX.to_be_bytes());
-        bytes.resize(16 + 1 + 63 * (32 + 5), 0);
+        let mut bytes = u64::from(u32::MAX - 1).to_be_bytes().to_vec();
+        bytes.extend(u64::from(u32::MAX).to_be_bytes());
+        bytes.resize(16 + 1 + 31 * (32 + 5), 0);
         assert!(HistoryProof::from_bytes(&bytes).is_ok());
     }
 }

@@ -21,6 +21,7 @@ use super::{
         peers::ConnectedPeer,
     },
     NetworkService,
+    names::{LookedUp, PeerName},
 };
 use namechain_core::sync::{Event, Misbehavior};
 
@@ -155,10 +156,19 @@ impl NetworkService {
             peers.iter().any(|peer| peer.id == *id && now >= peer.at + limits::EXTRA_FOR)
         };
         let surplus = self.discovery.dialer.take_surplus(is_ripe);
+        let has_served = |id: &PeerId| {
+            peers.iter().any(|peer| peer.id == *id && now >= peer.at + limits::SEED_KEPT)
+        };
+        let seeds: Vec<PeerId> =
+            self.discovery.dialer.seeds_to_leave().into_iter().filter(has_served).collect();
         let limits = &self.swarm.behaviour().connection_limits;
         if let Some(peer) = limits.least_useful(&surplus) {
             debug!("{peer} is closed: there is one connection more than slots");
             self.disconnect(&peer);
+        }
+        for seed in seeds {
+            debug!("{seed} is closed: it is a seed, and there are other connections");
+            self.disconnect(&seed);
         }
     }
 
@@ -179,26 +189,48 @@ impl NetworkService {
             let Some(target) = self.discovery.dialer.next(&view, &mut self.discovery.random) else {
                 return;
             };
-            let options = match target.peer {
-                Some(peer) => DialOpts::peer_id(peer)
-                    .addresses(vec![target.address.clone()])
-                    .allocate_new_port()
-                    .build(),
-                None => DialOpts::unknown_peer_id()
-                    .address(target.address.clone())
-                    .allocate_new_port()
-                    .build(),
-            };
-            let id = options.connection_id();
-            let behaviour = self.swarm.behaviour_mut();
-            behaviour.connection_limits.order(id);
-            if !target.slot.has_gossip() {
-                behaviour.gossip.hide(id);
+            match PeerName::of(&target.address) {
+                Some(name) => self.names.look_up(name, target),
+                None => {
+                    let addresses = vec![target.address.clone()];
+                    self.dial_target(target, addresses);
+                }
             }
-            self.discovery.dialer.begun(id, target);
-            if let Err(error) = self.swarm.dial(options) {
-                self.on_dial_failed(id, None, &error);
+        }
+    }
+
+    /// A name has been looked up.
+    pub(super) fn on_looked_up(&mut self, looked_up: LookedUp) {
+        let LookedUp { target, addresses } = looked_up;
+        if addresses.is_empty() {
+            debug!("the name in {} is not found", target.address);
+            self.discovery.dialer.not_found(&target, self.clock.elapsed());
+        } else {
+            self.dial_target(target, addresses);
+        }
+    }
+
+    fn dial_target(&mut self, target: Target, addresses: Vec<Multiaddr>) {
+        let options = match target.peer {
+            Some(peer) => DialOpts::peer_id(peer).addresses(addresses).allocate_new_port().build(),
+            None => {
+                // Of several one: which, is different each time.
+                let at = self.discovery.random.below(addresses.len());
+                DialOpts::unknown_peer_id()
+                    .address(addresses[at].clone())
+                    .allocate_new_port()
+                    .build()
             }
+        };
+        let id = options.connection_id();
+        let behaviour = self.swarm.behaviour_mut();
+        behaviour.connection_limits.order(id);
+        if !target.slot.has_gossip() {
+            behaviour.gossip.hide(id);
+        }
+        self.discovery.dialer.begun(id, target);
+        if let Err(error) = self.swarm.dial(options) {
+            self.on_dial_failed(id, None, &error);
         }
     }
 

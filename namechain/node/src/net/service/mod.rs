@@ -6,6 +6,7 @@ mod discovery;
 mod feelers;
 mod finding;
 mod gossip;
+mod names;
 mod requests;
 mod start;
 
@@ -46,6 +47,7 @@ use namechain_core::{
     sync::{Acceptance, Action, Event, Misbehavior, Peer},
     types::Network,
 };
+use names::Names;
 
 /// The task.
 pub(super) struct NetworkService {
@@ -62,6 +64,7 @@ pub(super) struct NetworkService {
     requests: RequestTable,
     peers: Peers,
     feelers: Feelers,
+    names: Names,
     validations: PendingValidations,
     discovery: Discovery,
     shared: Arc<Shared>,
@@ -94,6 +97,7 @@ impl NetworkService {
                     Some(Command::Stop(done)) => break (Some(done), true),
                     None => break (None, true),
                 },
+                Some(looked_up) = self.names.next() => self.on_looked_up(looked_up),
                 Some(answer) = self.answers.recv() => self.on_answer_ready(answer),
                 _ = beat.tick() => self.tick(),
                 event = self.swarm.select_next_some(), if room => self.on_swarm(event),

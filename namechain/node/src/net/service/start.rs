@@ -37,6 +37,7 @@ use super::{
     NetworkService,
     discovery::Discovery,
     feelers::Feelers,
+    names::Names,
 };
 use namechain_core::sync::Event;
 
@@ -70,7 +71,8 @@ where
     let us = keypair.public().to_peer_id();
     let (commands, inbox) = mpsc::channel(limits::ACTIONS);
     let (requests, answers) = RequestTable::new(server);
-    let dialer = Dialer::new(named, addrman.anchors().to_vec(), &config.limits);
+    let dialer =
+        Dialer::new(named, self::named(&config.seeds)?, addrman.anchors().to_vec(), &config.limits);
     let local_networks = LocalNetworks::watch(config.mdns);
     let data_dir = config.data_dir;
     let service = NetworkService {
@@ -78,14 +80,15 @@ where
         us,
         network: config.network,
         topics,
+        peers: Peers::new(&config.limits),
         limits: config.limits,
         clock: Clock::start(),
         commands: inbox,
         outbox: VecDeque::new(),
         answers,
         requests,
-        peers: Peers::default(),
         feelers: Feelers::default(),
+        names: Names::default(),
         validations: PendingValidations::default(),
         discovery: Discovery::new(addrman, dialer, random, local_networks, data_dir),
         shared: shared.clone(),
@@ -185,6 +188,17 @@ async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_seeds_of_all_networks_are_addresses() {
+        use namechain_core::types::Network;
+        for network in [Network::Main, Network::Test, Network::Dev] {
+            for seed in network.params().seeds {
+                let address = seed.parse().expect(seed);
+                named(&[address]).expect(seed);
+            }
+        }
+    }
 
     #[tokio::test]
     async fn a_network_that_panics_is_reported_and_one_that_is_stopped_is_not() {

@@ -77,16 +77,6 @@ async fn those_who_know_one_node_find_each_other() {
 }
 
 #[tokio::test]
-async fn a_peer_is_reached_by_name_and_without_its_identity() {
-    let mut a = Node::start().await;
-    let text = a.address().to_string();
-    let port = text.split('/').nth(4).expect("a port").to_owned();
-    let named: Multiaddr = format!("/dns4/localhost/tcp/{port}").parse().expect("an address");
-    let mut b = Node::with(|config| config.peers = vec![named]).await;
-    tokio::join!(a.greet(), b.greet());
-}
-
-#[tokio::test]
 async fn whoever_is_on_another_network_is_told_apart() {
     let mut a = Node::start().await;
     let mut b = Node::with(|config| {
@@ -146,4 +136,41 @@ async fn both_dialling_at_once_end_up_with_one_connection() {
         peers(node, 1).await;
         assert_eq!(node.net.peers().len(), 1);
     }
+}
+
+/// A node's own name of the first listener of another.
+fn by_name(node: &Node) -> Multiaddr {
+    let text = node.address().to_string();
+    let port = text.split('/').nth(4).expect("a port").to_owned();
+    format!("/dns4/localhost/tcp/{port}").parse().expect("an address")
+}
+
+/// A peer that was named by its name alone is remembered, with its address, after a clean stop.
+#[tokio::test]
+async fn a_peer_that_was_named_by_name_is_found_again_without_it() {
+    let mut a = Node::start().await;
+    let named = by_name(&a);
+    let mut b = Node::with(|config| config.peers = vec![named]).await;
+    tokio::join!(a.greet(), b.greet());
+    let dir = b.dir.clone();
+    b.net.stop().await;
+    let mut again = Node::in_dir(dir, |_| {}).await;
+    again.greet().await;
+    peers(&again, 1).await;
+}
+
+/// A node that knows nobody asks a seed, and is connected with those whom the seed knows.
+#[tokio::test]
+async fn a_seed_tells_of_others() {
+    let mut seed = Node::start().await;
+    let mut a = Node::joining(&[&seed]).await;
+    tokio::join!(a.greet(), seed.greet());
+    let mut b = Node::with(|config| {
+        config.seeds = vec![by_name(&seed)];
+        config.limits.seed_after = std::time::Duration::ZERO;
+    })
+    .await;
+    b.greet().await;
+    peers(&b, 2).await;
+    assert!(b.net.peers().iter().any(|peer| peer.id == a.net.id()));
 }
