@@ -170,7 +170,7 @@ fn a_reorganisation_departs_below_what_is_in_memory() {
     trunk.extend(grow(&mut a, 698));
     trunk.extend(a.claim(&names[1], &key(1), 1));
     trunk.extend(grow(&mut a, 800));
-    let mut branch = grow(&mut b, 32);
+    let mut branch: Vec<Block> = Vec::new();
     for name in &names {
         branch.extend(b.claim(name, &key(2), 2));
     }
