@@ -60,6 +60,13 @@ pub fn decode_label(label: &str) -> Option<String> {
     (back == label && is_plain(&shown)).then(|| shown.into_owned())
 }
 
+/// A label of other letters in its `xn--` form, if it has one.
+pub fn encode_label(text: &str) -> Option<String> {
+    let (deny, hyphens) = (AsciiDenyList::STD3, Hyphens::Check);
+    let label = Uts46::new().to_ascii(text.as_bytes(), deny, hyphens, DnsLength::Verify).ok()?;
+    Some(label.into_owned())
+}
+
 fn is_plain(text: &str) -> bool {
     let mut letters = text.chars().filter(|c| !(c.is_ascii_digit() || *c == '-'));
     let Some(first) = letters.next().map(script) else { return false };

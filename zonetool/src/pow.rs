@@ -64,6 +64,9 @@ pub fn describe_estimate(work: u64, hashes_per_second: f64) -> String {
     if mean * 3.0 < 1.0 {
         return "less than a second".into();
     }
+    if mean < 2.0 {
+        return "a few seconds at most".into();
+    }
     let shown = |factor: f64| duration(Duration::from_secs_f64(mean * factor));
     format!(
         "{} on average; half of all tries take longer than {}, one in twenty longer than {}",

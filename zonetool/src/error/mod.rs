@@ -21,6 +21,7 @@ use crate::{
     client::ClientError,
     clock,
     dates::describe_time,
+    idn,
     keys::KeyError,
     proof::ProofError,
     ui::{ErrorReport, OutputError},
@@ -290,6 +291,13 @@ impl CommandError {
             CommandError::Channel(error) => return error.hint(),
             CommandError::Peer(error) => return error.hint(),
             CommandError::Client(ClientError::Refused(refusal)) => return refusal.hint.clone(),
+            CommandError::Client(ClientError::Unreachable { node, .. })
+                if node.starts_with("https://") =>
+            {
+                "a node speaks http unless something in front of it speaks https: try http:// in \
+                 the URL"
+                    .into()
+            }
             CommandError::Client(ClientError::Unreachable { .. }) => {
                 "start a node with: resolver --dev, or name another with --node URL"
                     .into()
@@ -300,9 +308,7 @@ impl CommandError {
             CommandError::Client(ClientError::BadUrl(..)) => {
                 "for example --node http://127.0.0.1:7380".into()
             }
-            CommandError::Name(_, NameError::Character(_)) => {
-                "give one label in ASCII; an internationalized name in its xn-- form".into()
-            }
+            CommandError::Name(text, NameError::Character(_)) => return Some(hint_to_name(text)),
             CommandError::NotRegistered(name) => {
                 format!("to register it: zonetool register {name} --zone FILE")
             }
@@ -444,6 +450,25 @@ fn describe_violation(violation: &RuleViolation) -> String {
     }
 }
 
+/// What to write instead of `text`, which is no name.
+fn hint_to_name(text: &str) -> String {
+    let labels = text.trim_end_matches('.').to_lowercase();
+    let labels = labels.strip_suffix(".namechain.alt").unwrap_or(&labels);
+    let (below, name) = labels.rsplit_once('.').map_or((None, labels), |(a, b)| (Some(a), b));
+    let ascii = match name.is_ascii() {
+        true => name.to_owned(),
+        false => match idn::encode_label(name) {
+            Some(label) => label,
+            None => return "a name is one label of letters, digits and hyphens".into(),
+        },
+    };
+    match below {
+        _ if Name::parse(&ascii).is_err() => "a name is one label, such as alice".into(),
+        Some(below) => format!("the name is {ascii}; {below} is a record in its zone"),
+        None => format!("write it as {ascii}"),
+    }
+}
+
 fn hint_to_rule(name: &Name, violation: &RuleViolation) -> Option<String> {
     Some(match violation {
         RuleViolation::RenewEarly(_) | RuleViolation::TransferYoung(_) => {
@@ -462,4 +487,24 @@ fn hint_to_rule(name: &Name, violation: &RuleViolation) -> Option<String> {
         RuleViolation::NameInGrace(_) => format!("renew it first: zonetool renew {name}"),
         other => return other.hint().map(str::to_owned),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_other_forms_are_understood() {
+        for (text, hint) in [
+            ("alice.", "write it as alice"),
+            ("Alice.namechain.alt.", "write it as alice"),
+            ("www.alice", "the name is alice; www is a record in its zone"),
+            ("www.alice.namechain.alt", "the name is alice; www is a record in its zone"),
+            ("b\u{fc}cher", "write it as xn--bcher-kva"),
+            ("a_b", "a name is one label, such as alice"),
+            ("", "a name is one label, such as alice"),
+        ] {
+            assert_eq!(hint_to_name(text), hint, "{text}");
+        }
+    }
 }

@@ -29,7 +29,7 @@ pub enum NameError {
     #[error("a name has 3 to 63 characters, this one has {0}")]
     Length(usize),
     /// Something other than `a-z`, `0-9`, `-`.
-    #[error("a name has only a-z, 0-9 and '-': character {0} is something else")]
+    #[error("a name has only a-z, 0-9 and '-': character {0} is none of these")]
     Character(usize),
     /// A hyphen at the start or the end.
     #[error("a name neither begins nor ends with '-'")]

@@ -32,7 +32,10 @@ pub struct Startup {
 /// Loads flags, environment and file. Every error is a usage error.
 pub fn load_startup(cli: Cli) -> anyhow::Result<Startup> {
     let config = load_config(&cli)?;
-    let filter = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| DEFAULT_LOG_FILTER.into());
+    let filter = std::env::var("NAMECHAIN_LOG")
+        .ok()
+        .filter(|filter| !filter.is_empty())
+        .unwrap_or_else(|| DEFAULT_LOG_FILTER.into());
     let filter = log_filter(&filter).map_err(|error| anyhow!("NAMECHAIN_LOG: {error}"))?;
     Ok(Startup { cli, config, filter })
 }

@@ -28,7 +28,10 @@ fn main() -> ExitCode {
             return ExitCode::from(WRONG_USAGE);
         }
     };
-    let asked = std::env::var("NAMECHAIN_LOG").unwrap_or_else(|_| "info".into());
+    let asked = std::env::var("NAMECHAIN_LOG")
+        .ok()
+        .filter(|filter| !filter.is_empty())
+        .unwrap_or_else(|| "info".into());
     match log_filter(&asked) {
         Ok(filter) => init_log(filter),
         Err(error) => {
