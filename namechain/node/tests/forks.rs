@@ -155,8 +155,8 @@ fn a_hundred_blocks_are_undone_and_a_hundred_and_one_connected() {
 /// 0 - 30 - +
 ///           \- 31' - ... - 802'      the same names, other owners
 /// ```
-/// In a store that archives headers after a few blocks, and has only the last 721 in memory: the fork
-/// is far below both. There, after a restart, and on the way back by the operator's word.
+/// In a store that archives headers after a few blocks, and has only the last 721 in memory: the
+/// fork is far below both. There, after a restart, and on the way back by the operator's word.
 #[test]
 fn a_reorganisation_departs_below_what_is_in_memory() {
     let (mut a, mut b) = two();

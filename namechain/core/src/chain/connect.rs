@@ -6,8 +6,8 @@ use super::{
     Chain, ChainError, Refused, TipChange,
     activity::Activity,
     headers::{HEADERS_KEPT, best_entry},
-    states::{TipState, drop_trees, found_at},
     storage::{Change, StorageError, StoredHeader, best_header, read_block},
+    tip_state::{TipState, drop_trees, found_at},
     view::{BlockView, Changed, Overlay, OverlayChange},
 };
 use crate::{

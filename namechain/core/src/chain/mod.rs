@@ -22,6 +22,7 @@ mod snapshot;
 mod states;
 mod storage;
 mod template;
+mod tip_state;
 mod verifier;
 mod view;
 
@@ -53,7 +54,7 @@ use crate::{
 };
 use expiry::ExpiryQueue;
 use headers::{BlockIndexEntry, HEADERS_KEPT, Headers, best_entry};
-use states::TipState;
+use tip_state::TipState;
 use view::{BlockView, Overlay};
 
 /// The chain of one network.

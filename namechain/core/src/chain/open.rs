@@ -7,10 +7,10 @@ use super::{
     activity::Activity,
     expiry::{ExpiryQueue, encoded_end},
     headers::{BlockIndexEntry, HEADERS_KEPT, Headers, best_entry},
-    states::{TREES_KEPT, TipState, found_at, undo},
     storage::{
         BlockLocation, Change, Storage, StorageError, StoredHeader, best_header, best_history,
     },
+    tip_state::{TREES_KEPT, TipState, found_at, undo},
     verifier::SerialVerifier,
 };
 use crate::{

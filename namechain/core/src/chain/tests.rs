@@ -39,7 +39,8 @@ fn reopened(miner: &Miner) -> Chain {
     }
     let known = |chain: &Chain| chain.headers.below(u32::MAX);
     let (mut theirs, mut ours) = (known(&again), known(chain));
-    (theirs.sort(), ours.sort());
+    theirs.sort();
+    ours.sort();
     assert_eq!(theirs, ours, "the headers in memory");
     assert_eq!(again.expiry.rows(), chain.expiry.rows());
     again

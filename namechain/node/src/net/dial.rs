@@ -7,6 +7,7 @@
 //! nobody is left to dial, a feeler sees every two minutes whether an address answers at all.
 
 mod local;
+mod pause;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,11 +20,8 @@ use super::{
     random::Random,
 };
 use local::LocalPeers;
+use pause::{AGAIN_MOST, again_after};
 
-/// The wait before a named peer is dialled again; it doubles with each failure, up to
-/// [`AGAIN_MOST`].
-const AGAIN_FIRST: Duration = Duration::from_secs(1);
-const AGAIN_MOST: Duration = Duration::from_secs(60);
 /// Dials under way at once.
 const DIALS_AT_ONCE: usize = 4;
 
@@ -101,11 +99,6 @@ impl Named {
         self.next = now + again_after(self.failures);
         self.failures = self.failures.saturating_add(1);
     }
-}
-
-/// How long to wait after so many failures.
-fn again_after(failures: u32) -> Duration {
-    AGAIN_MOST.min(AGAIN_FIRST * (1 << failures.min(6)))
 }
 
 /// A connection that we dialled.

@@ -28,8 +28,8 @@ pub const ONLY_BLOCKS_FOR: Duration = Duration::from_secs(60);
 /// How long a connection that was dialled beside the slots has to show what it has, before the one
 /// of least use among them is closed.
 pub const EXTRA_FOR: Duration = Duration::from_secs(60);
-/// How long a node without a connection that knows nobody waits before it dials a seed, and how long
-/// before it dials another.
+/// How long a node without a connection that knows nobody waits before it dials a seed, and how
+/// long before it dials another.
 pub const SEED_AFTER: Duration = Duration::from_secs(10);
 /// How long a seed is kept when there are other connections: it has others to serve.
 pub const SEED_KEPT: Duration = Duration::from_secs(30);

@@ -34,8 +34,8 @@ impl Lock {
         let mut tries = 0;
         let locked = loop {
             match file.try_lock() {
-                // A process that is being started by the one that has just let go of it holds it for
-                // a moment longer.
+                // A process that is being started by the one that has just let go of it holds it
+                // for a moment longer.
                 Err(TryLockError::WouldBlock) if tries < TRIES => tries += 1,
                 locked => break locked,
             }

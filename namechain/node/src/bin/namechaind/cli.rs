@@ -86,8 +86,8 @@ pub struct Cli {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub mine_threads: Option<u16>,
 
-    /// Delete old blocks while the block log is larger than this many MiB, at least 550; 0 keeps all.
-    /// The last 22,320 blocks are always kept. Names are served as before. Default: 0.
+    /// Delete old blocks while the block log is larger than this many MiB, at least 550; 0 keeps
+    /// all. The last 22,320 blocks are always kept. Names are served as before. Default: 0.
     #[arg(long, env = "NAMECHAIN_PRUNE", value_name = "MIB", value_parser = prune)]
     pub prune: Option<u32>,
 

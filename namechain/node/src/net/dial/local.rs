@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 
-use super::{super::addrman::Entry, again_after};
+use super::{super::addrman::Entry, pause::again_after};
 use crate::net::limits;
 
 /// One that does not answer so often in a row is dropped; multicast DNS finds it again.

@@ -1,9 +1,9 @@
 //! Feelers: short connections that only show whether somebody of our network answers at an address.
 //! The chain thread does not hear of them.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use libp2p::{PeerId, request_response::OutboundRequestId, swarm::ConnectionId};
+use libp2p::{PeerId, swarm::ConnectionId};
 use tracing::debug;
 
 use super::{
@@ -13,37 +13,9 @@ use super::{
         codec::{Reply, Wanted},
     },
     NetworkService,
+    feeler::Feeler,
 };
 use namechain_core::sync::message::{Request, Response};
-
-/// One of them.
-#[derive(Debug)]
-struct Feeler {
-    connection: ConnectionId,
-    entry: Entry,
-    /// Our hello.
-    request: OutboundRequestId,
-    /// When it is given up.
-    until: Duration,
-    /// Whether somebody of our network has answered.
-    answered: bool,
-}
-
-/// Those under way, by peer.
-#[derive(Debug, Default)]
-pub(super) struct Feelers(HashMap<PeerId, Feeler>);
-
-impl Feelers {
-    /// Whether there is one to a peer.
-    pub fn has(&self, peer: &PeerId) -> bool {
-        self.0.contains_key(peer)
-    }
-
-    /// Whether a request is the hello of one.
-    pub fn has_request(&self, request: OutboundRequestId) -> bool {
-        self.0.values().any(|feeler| feeler.request == request)
-    }
-}
 
 impl NetworkService {
     /// A feeler is connected: it says hello.

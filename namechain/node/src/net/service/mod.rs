@@ -3,6 +3,7 @@
 //! taken all the time, so that the two never wait for each other.
 
 mod discovery;
+mod feeler;
 mod feelers;
 mod finding;
 mod gossip;
@@ -41,7 +42,7 @@ use super::{
     request_table::{Answer, RequestTable},
 };
 use discovery::Discovery;
-use feelers::Feelers;
+use feeler::Feelers;
 use namechain_core::{
     codec::Encode,
     sync::{Acceptance, Action, Event, Misbehavior, Peer},

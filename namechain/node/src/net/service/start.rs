@@ -36,7 +36,7 @@ use super::{
     },
     NetworkService,
     discovery::Discovery,
-    feelers::Feelers,
+    feeler::Feelers,
     names::Names,
 };
 use namechain_core::sync::Event;
