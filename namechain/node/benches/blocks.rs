@@ -43,7 +43,7 @@ const SHORT_CHAIN: u32 = 10_000;
 const LONG_CHAIN: u32 = 1_000_000;
 /// How often each of them is opened.
 const OPENINGS: usize = 5;
-/// Full blocks whose states are remembered.
+/// Full blocks whose states are remembered, unless NAMECHAIN_BENCH_STATES says otherwise.
 const STATES: u32 = 720;
 /// The chain whose index is made anew: its names, and then its blocks of one update of each.
 const REBUILT_NAMES: u32 = 20;
@@ -232,12 +232,17 @@ fn open_only(dir: &str) {
 
 /// A node's memory with the states of full blocks.
 fn states(names: &str) {
-    println!("\n== {names} names on disk, the states of {STATES} full blocks");
+    println!("\n== {names} names on disk, the states of {} full blocks", state_count());
     let dir = tempfile::tempdir().expect("a directory");
     let dir = dir.path().to_str().expect("a path");
     run(&["fill", dir, names, &EMPTY_BLOCKS.to_string()]);
     run(&["remember", dir, names]);
     run(&["open-only", dir]);
+}
+
+fn state_count() -> u32 {
+    env::var("NAMECHAIN_BENCH_STATES")
+        .map_or(STATES, |text| text.parse().expect("a number of states"))
 }
 
 /// Takes every operation as checked: its time is not what is measured.
@@ -258,7 +263,7 @@ fn remember(dir: &str, names: u32) {
     chain.set_verifier(Box::new(Unchecked));
     println!("  resident before: {} MB", resident_mb());
     let (mut first, mut sequence, mut count) = (0, 1, 0);
-    for _ in 0..STATES {
+    for _ in 0..state_count() {
         let mut operations = unstamped_updates(&chain, first, names, sequence);
         if first as usize + operations.len() >= names as usize {
             (first, sequence) = (0, sequence + 1);
@@ -268,10 +273,11 @@ fn remember(dir: &str, names: u32) {
         let block = next_block(&chain, &operations);
         assert!(matches!(chain.accept(&block, NOW, true), Ok(Accepted::Tip(_))));
     }
-    println!("  resident after {STATES} blocks of {count} updates: {} MB", resident_mb());
+    let states = state_count();
+    println!("  resident after {states} blocks of {count} updates: {} MB", resident_mb());
     let tip = chain.tip_header().height;
     let key = name(1).key(NETWORK);
-    for depth in [0, 31, 100, STATES] {
+    for depth in [0, 31, states / 2, states] {
         let snapshot = chain.snapshot_at(tip - depth).expect("a recent state");
         let (proof, took) = timed(|| snapshot.prove(&key));
         let value = snapshot.value_hash(&key).expect("the name was there");
