@@ -173,23 +173,13 @@ static DEV: OnceLock<Params> = OnceLock::new();
 /// anything asks for the parameters of dev.
 ///
 /// # Errors
-/// The parameters of dev have been asked for, or the branch does not come after those there are.
-pub fn rehearse_branch(branch: Branch) -> Result<(), RehearsalError> {
+/// In words: it does not come after the branches there are, or the parameters have been asked for.
+pub fn rehearse_branch(branch: Branch) -> Result<(), &'static str> {
     let last = dev::PARAMS.branches[dev::PARAMS.branches.len() - 1];
     if branch.number != last.number + 1 || branch.from <= last.from {
-        return Err(RehearsalError::NotLater(last.number));
+        return Err("a rehearsed branch has the number after the last one, and a time after 0");
     }
     let branches = [dev::PARAMS.branches, &[branch]].concat();
-    DEV.set(Params { branches: branches.leak(), ..dev::PARAMS }).map_err(|_| RehearsalError::InUse)
-}
-
-/// Why a branch can't be added to dev.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RehearsalError {
-    /// It does not come after this one.
-    #[error("a rehearsed branch has the number after {0} and a time after 0")]
-    NotLater(u32),
-    /// The parameters are in use.
-    #[error("the parameters of dev are in use")]
-    InUse,
+    DEV.set(Params { branches: branches.leak(), ..dev::PARAMS })
+        .map_err(|_| "the parameters of dev are in use")
 }

@@ -44,6 +44,10 @@ mod tests {
         for wrong in ["", "3", "x@1", "3@tomorrow", "3@/a"] {
             assert!(parse_branch(wrong).is_err(), "{wrong}");
         }
-        assert!(begin(parse_branch("2@1795046500").unwrap()).unwrap_err().contains("after 2"));
+        assert!(
+            begin(parse_branch("2@1795046500").unwrap())
+                .unwrap_err()
+                .contains("the number after the last")
+        );
     }
 }
