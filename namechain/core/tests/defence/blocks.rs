@@ -249,8 +249,10 @@ fn blocks_pruned_since_the_hello_are_no_lie() {
         let (request, _) = wants_blocks(&mut bench, peer).expect("it has them, as far as it says");
         bench.answer(peer, request, Response::Blocks(Vec::new()));
         assert_eq!(bench.score(peer), Some(score), "{first_block} {height}");
-        bench.ticks(5);
-        assert_eq!(wants_blocks(&mut bench, peer).is_none(), score == 0, "asked no more");
+        if score == 0 {
+            bench.ticks(60);
+            assert!(wants_blocks(&mut bench, peer).is_none(), "asked only for what all keep");
+        }
     }
 }
 
