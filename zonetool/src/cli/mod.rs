@@ -175,7 +175,7 @@ pub enum Command {
     Zone(NameArgs),
     /// Show the node's status and sync progress
     Status(Status),
-    /// Show the node's peers: who dialled, latency, last block, and what they say of themselves
+    /// Show the node's peers
     ///
     /// The list is for the user who runs the node: it comes from the node's admin socket. `blocks
     /// only` marks connections on which operations are not relayed. `last block` is when the peer
