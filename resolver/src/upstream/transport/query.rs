@@ -64,6 +64,10 @@ pub const QUERY_RANDOM_BYTES: usize = 2 + 32;
 
 /// What a received message is.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most messages are answers, which a box would cost an allocation"
+)]
 pub enum ReplyCheck<'r> {
     /// Not a reply to the query: forged or late.
     Stray,
