@@ -10,10 +10,12 @@ const BEFORE: usize = 2;
 /// How many blocks the branch has that is as early as can be.
 const EARLY: usize = 6;
 
+/// A block with an id: its own, or that of the tip after it.
+type Arrival = (Vec<u8>, H32);
+
 struct Case {
     about: &'static str,
-    /// Each with the id of the tip after it.
-    blocks: Vec<(Vec<u8>, H32)>,
+    blocks: Vec<Arrival>,
 }
 
 impl Case {
@@ -37,7 +39,7 @@ fn branch(base: &Maker, times: &[u64]) -> Maker {
 }
 
 /// The block of a branch at this place, the first is 1, and its id.
-fn at(branch: &Maker, place: usize) -> (Vec<u8>, H32) {
+fn at(branch: &Maker, place: usize) -> Arrival {
     (branch.blocks[BEFORE + place].clone(), branch.heads[BEFORE + place].id(NET))
 }
 
@@ -46,7 +48,7 @@ fn work(head: &Head) -> u128 {
 }
 
 /// The blocks of a branch in their order, none of which moves the tip, but perhaps the last.
-fn arrive(branch: &Maker, tip: H32, moves: bool) -> Vec<(Vec<u8>, H32)> {
+fn arrive(branch: &Maker, tip: H32, moves: bool) -> Vec<Arrival> {
     let last = branch.heads.len() - 1 - BEFORE;
     (1..=last)
         .map(|place| {
@@ -57,7 +59,7 @@ fn arrive(branch: &Maker, tip: H32, moves: bool) -> Vec<(Vec<u8>, H32)> {
 }
 
 /// The blocks of a branch in their order, each of which becomes the tip.
-fn lead(branch: &Maker) -> Vec<(Vec<u8>, H32)> {
+fn lead(branch: &Maker) -> Vec<Arrival> {
     (1..branch.heads.len() - BEFORE)
         .map(|place| {
             let (block, id) = at(branch, place);
@@ -86,7 +88,7 @@ fn plain(base: &Maker) -> Vec<Case> {
     let other = branch(base, &[due + 1, due + 121]);
     let [a1, a2, a3] = [1, 2, 3].map(|place| at(&first, place));
     let [b1, b2] = [1, 2].map(|place| at(&other, place));
-    let tips = |blocks: &[(&(Vec<u8>, H32), &(Vec<u8>, H32))]| {
+    let tips = |blocks: &[(&Arrival, &Arrival)]| {
         blocks.iter().map(|(block, tip)| (block.0.clone(), tip.1)).collect()
     };
     vec![

@@ -197,7 +197,8 @@ pub fn removal() -> Value {
     ];
     let many = |names: u16, commits: u16| -> Vec<E> {
         let commits = (0..commits).map(|n| commit(n, now - DAY - 2 - u64::from(n % 3)));
-        let name = |n: u16| name(&format!("n{n:03}"), now - GRACE - u64::from(n % 3), n % 5 == 0);
+        let name =
+            |n: u16| name(&format!("n{n:03}"), now - GRACE - u64::from(n % 3), n.is_multiple_of(5));
         commits.chain((0..names).map(name)).collect()
     };
     let cases = [
