@@ -1,5 +1,5 @@
-//! The first to commit wins, though another has registered first: two nodes that know of one Register
-//! each, and then of both.
+//! The first to commit wins, though another has registered first: two nodes that know of one
+//! Register each, and then of both.
 
 use std::fs;
 
@@ -14,8 +14,8 @@ use tests::{
 };
 
 /// On the dev network a name settles for a block and a second. Node A's clock is ahead of B's by
-/// this, and so is the block that it makes: as no block's time is before its parent's, the next ones
-/// are of the same second, and the name settles for as long as the test takes.
+/// this, and so is the block that it makes: as no block's time is before its parent's, the next
+/// ones are of the same second, and the name settles for as long as the test takes.
 const AHEAD_S: u32 = 240;
 
 fn height(host: &Host, node: &Daemon) -> u64 {

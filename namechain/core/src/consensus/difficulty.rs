@@ -10,8 +10,8 @@ use crate::{
     types::{Header, Target},
 };
 
-/// Headers that are early by more half-lives than that need no more work: 2^-200 is far below what a
-/// target can be.
+/// Headers that are early by more half-lives than that need no more work: 2^-200 is far below what
+/// a target can be.
 pub(super) const MAX_HALVINGS: i128 = 200;
 
 /// When the header after `parent` is due, in seconds of Unix time.

@@ -1,6 +1,6 @@
-//! Which chain is followed and which is held back (docs/protocol.md, sections 9.1 and 9.2): branches
-//! of empty blocks that come when they will, against a model that knows nothing of them but their
-//! number and their times. On `dev` every block has the same work.
+//! Which chain is followed and which is held back (docs/protocol.md, sections 9.1 and 9.2):
+//! branches of empty blocks that come when they will, against a model that knows nothing of them
+//! but their number and their times. On `dev` every block has the same work.
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 

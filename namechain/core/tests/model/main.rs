@@ -13,8 +13,8 @@
 //!
 //! `holds` has which branch is followed and which is held back, against a model of its own.
 //!
-//! `NAMECHAIN_HISTORIES` sets how many histories there are (default 300, 400 and 150), `NAMECHAIN_SEED`
-//! the seed that they come from (default 1). What fails is shrunk and printed.
+//! `NAMECHAIN_HISTORIES` sets how many histories there are (default 300, 400 and 150),
+//! `NAMECHAIN_SEED` the seed that they come from (default 1). What fails is shrunk and printed.
 //!
 //! ```text
 //! NAMECHAIN_HISTORIES=100000 cargo test -p namechain-core --test model

@@ -13,12 +13,12 @@ const EARLY: usize = 6;
 /// A block with an id: its own, or that of the tip after it.
 type Arrival = (Vec<u8>, H32);
 
-struct Case {
+struct Fork {
     about: &'static str,
     blocks: Vec<Arrival>,
 }
 
-impl Case {
+impl Fork {
     fn json(&self) -> Value {
         let blocks: Vec<Value> = self
             .blocks
@@ -77,12 +77,12 @@ pub fn forks(story: &Maker) -> Value {
         "about": "Blocks after the first of chain.json as they arrive, and the tip after each: branches of equal and unequal work.",
         "network": NET.name,
         "now": 1_900_000_000u64,
-        "cases": cases.iter().map(Case::json).collect::<Vec<_>>(),
+        "cases": cases.iter().map(Fork::json).collect::<Vec<_>>(),
     })
 }
 
 /// Branches at their due times: each block has the work of the easiest target.
-fn plain(base: &Maker) -> Vec<Case> {
+fn plain(base: &Maker) -> Vec<Fork> {
     let due = base.due();
     let first = branch(base, &[due, due + 120, due + 240]);
     let other = branch(base, &[due + 1, due + 121]);
@@ -92,12 +92,12 @@ fn plain(base: &Maker) -> Vec<Case> {
         blocks.iter().map(|(block, tip)| (block.0.clone(), tip.1)).collect()
     };
     vec![
-        Case {
+        Fork {
             about: "two blocks of equal work: the first stands",
             blocks: tips(&[(&a1, &a1), (&b1, &a1)]),
         },
-        Case { about: "the same two in the other order", blocks: tips(&[(&b1, &b1), (&a1, &b1)]) },
-        Case {
+        Fork { about: "the same two in the other order", blocks: tips(&[(&b1, &b1), (&a1, &b1)]) },
+        Fork {
             about: "two branches that outdo each other by a block in turn",
             blocks: tips(&[(&a1, &a1), (&b1, &a1), (&b2, &b2), (&a2, &b2), (&a3, &a3), (&b1, &a3)]),
         },
@@ -105,7 +105,7 @@ fn plain(base: &Maker) -> Vec<Case> {
 }
 
 /// Blocks that can't be judged yet, and blocks that break a rule.
-fn orders(base: &Maker) -> Vec<Case> {
+fn orders(base: &Maker) -> Vec<Fork> {
     let due = base.due();
     let own = branch(base, &[due]);
     let other = branch(base, &[due + 1, due + 121]);
@@ -121,11 +121,11 @@ fn orders(base: &Maker) -> Vec<Case> {
     bad.add(due + 121, &[], base.state().clone());
     let [c1, c2] = [1, 2].map(|place| at(&bad, place));
     vec![
-        Case {
+        Fork {
             about: "a block before its parent changes nothing, and is taken after it",
             blocks: vec![(b2.0.clone(), tip), (b1.0.clone(), b1.1), (b2.0, b2.1)],
         },
-        Case {
+        Fork {
             about: "a branch of more work, the first block of which has a wrong state root",
             blocks: vec![(a1.0, a1.1), (c1.0, a1.1), (c2.0, a1.1)],
         },
@@ -134,7 +134,7 @@ fn orders(base: &Maker) -> Vec<Case> {
 
 /// Both sides of the margin, half of the lighter of the two tips: blocks at their due times against
 /// blocks as early as can be.
-fn margins(base: &Maker) -> Vec<Case> {
+fn margins(base: &Maker) -> Vec<Fork> {
     let due = base.due();
     let usual = |count: u64| -> Vec<u64> { (0..count).map(|n| due + 120 * n).collect() };
     // The last of the usual ones is early by a second or two: its work is odd.
@@ -160,7 +160,7 @@ fn margins(base: &Maker) -> Vec<Case> {
         let own = branch(base, &odd(EARLY as u64));
         let other = branch(base, &early_times(base, wanted));
         let blocks = [lead(&own), arrive(&other, own.tip().id(NET), over == 1)].concat();
-        cases.push(Case { about, blocks });
+        cases.push(Fork { about, blocks });
     }
     // The early branch comes first: the tip that would be followed is the lighter one.
     for (over, about) in [
@@ -171,7 +171,7 @@ fn margins(base: &Maker) -> Vec<Case> {
         let own = branch(base, &early_times(base, wanted));
         let other = branch(base, &odd(EARLY as u64 + 1));
         let blocks = [lead(&own), arrive(&other, own.tip().id(NET), over == 1)].concat();
-        cases.push(Case { about, blocks });
+        cases.push(Fork { about, blocks });
     }
     cases
 }
