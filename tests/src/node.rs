@@ -88,8 +88,8 @@ impl Host {
         }
     }
 
-    /// Asks the node whose API is at `api` with `zonetool --json`, without a key, as the user who runs
-    /// it.
+    /// Asks the node whose API is at `api` with `zonetool --json`, without a key, as the user who
+    /// runs it.
     ///
     /// # Panics
     /// If it can't be run.

@@ -1,5 +1,5 @@
-//! A client of the node's HTTP API, over TCP or on a Unix socket. Each request is bounded in time and
-//! in bytes.
+//! A client of the node's HTTP API, over TCP or on a Unix socket. Each request is bounded in time
+//! and in bytes.
 
 use std::{fmt::Display, time::Duration};
 
@@ -82,7 +82,8 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// A client of the node at `node`, an `http` or `https` URL, or `unix:` and the path of a socket.
+    /// A client of the node at `node`, an `http` or `https` URL, or `unix:` and the path of a
+    /// socket.
     pub fn new(node: &str) -> Result<Self, ClientError> {
         let bad = |why: String| ClientError::BadUrl(node.to_owned(), why);
         let socket = node.strip_prefix(UNIX_SCHEME);

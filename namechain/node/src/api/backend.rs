@@ -9,8 +9,8 @@ use namechain_core::{
     types::{Block, Hash, Header, Name, Operation},
 };
 
-/// What the API asks of the node. Every call but [`Backend::health`] may block for a moment: none is
-/// made on a thread that serves others.
+/// What the API asks of the node. Every call but [`Backend::health`] may block for a moment: none
+/// is made on a thread that serves others.
 pub trait Backend: Send + Sync + 'static {
     /// Whether the node works; if not, why. Never blocks.
     fn health(&self) -> Result<(), String>;
