@@ -1,8 +1,11 @@
 //! What is refused, and how connections are bounded.
 
+use std::time::Duration;
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::oneshot,
+    time::timeout,
 };
 
 use super::*;
@@ -259,7 +262,6 @@ async fn idle(bench: &Bench) -> tokio::net::TcpStream {
 #[tokio::test(start_paused = true)]
 async fn connections_are_bounded_and_idle_ones_make_room() {
     let bench = Bench::start().await;
-    let started = tokio::time::Instant::now();
     let mut first = idle(&bench).await;
     let mut open = Vec::new();
     for _ in 0..300 {
@@ -268,12 +270,12 @@ async fn connections_are_bounded_and_idle_ones_make_room() {
     for _ in 0..serve::MAX_CONNECTIONS {
         open.push(idle(&bench).await);
     }
-    assert_eq!(bench.get("/healthz").await.status, 200);
+    let answer = timeout(Duration::from_secs(1), bench.get("/healthz")).await;
+    assert_eq!(answer.expect("it does not wait for the others").status, 200);
     let mut rest = Vec::new();
     first.read_to_end(&mut rest).await.unwrap();
     assert!(rest.ends_with(b"\r\n\r\nok\n"), "the oldest is closed: {rest:?}");
     assert_eq!(bench.admin("GET", "/healthz", &[], b"").await.status, 200);
-    assert!(started.elapsed() < serve::HEADER_TIME, "{:?}", started.elapsed());
 }
 
 #[tokio::test]
