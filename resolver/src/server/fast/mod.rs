@@ -24,6 +24,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod upstream_sockets;
+mod waiter;
 mod worker;
 
 use std::{

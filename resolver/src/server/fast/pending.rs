@@ -13,7 +13,6 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasherDefault, Hasher},
     io::{self, ErrorKind},
-    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -23,10 +22,11 @@ use smallvec::{SmallVec, smallvec};
 
 use super::{
     lookup::FastQuery,
-    query::{MAX_QUESTION_BYTES, ParsedQuery},
+    query::MAX_QUESTION_BYTES,
     shared_flights::{Claim, SharedFlights},
     socket::Peer,
     upstream_sockets::{Replies, UpstreamSockets, send_all},
+    waiter::Waiter,
 };
 use crate::{
     cache::Answer,
@@ -40,50 +40,6 @@ const MAX_IN_FLIGHT: usize = 1024;
 const MAX_WAITING: usize = 64;
 /// How often replies are read from one socket at a time, so that no upstream delays the clients.
 const MAX_READS: usize = 4;
-/// The length of a query that needs no allocation: most are shorter.
-const SHORT_QUERY_BYTES: usize = 96;
-
-/// A client that waits for an answer.
-#[derive(Debug)]
-pub struct Waiter {
-    /// The query.
-    pub datagram: SmallVec<[u8; SHORT_QUERY_BYTES]>,
-    /// Its parts.
-    parsed: ParsedQuery,
-    /// The client's address, and the one it sent to.
-    pub peer: Peer,
-    /// The hash of the cache key.
-    pub hash: u64,
-    /// The client's IP address.
-    client: IpAddr,
-    /// When the query arrived.
-    pub since: Duration,
-}
-
-impl Waiter {
-    fn new(asked: &FastQuery<'_>, peer: &Peer, since: Duration) -> Self {
-        Self {
-            datagram: asked.datagram.into(),
-            parsed: asked.parsed,
-            peer: *peer,
-            hash: asked.hash,
-            client: asked.client,
-            since,
-        }
-    }
-
-    /// The query again. It was parsed before, so it can be parsed.
-    pub fn asked<'a>(&'a self, lower: &'a mut [u8; MAX_QUESTION_BYTES]) -> FastQuery<'a> {
-        let _ = ParsedQuery::read(&self.datagram, lower);
-        FastQuery {
-            datagram: &self.datagram,
-            parsed: self.parsed,
-            lower: &lower[..self.parsed.question],
-            hash: self.hash,
-            client: self.client,
-        }
-    }
-}
 
 /// The clients that wait for an answer: most often one.
 pub type Waiters = SmallVec<[Waiter; 1]>;
@@ -200,8 +156,7 @@ impl PendingQueries {
             Ok(Some((plain, port))) => {
                 if let Claim::Theirs(other) = self.shared.claim(asked.hash, self.worker) {
                     // A query that has ended meanwhile has left its answer in the cache.
-                    return peer
-                        .is_none_or(|peer| self.shared.hand_over(other, waiter(peer)).is_ok());
+                    return peer.is_none_or(|peer| self.shared.hand_over(other, waiter(peer)));
                 }
                 let waiters = peer.map_or_else(SmallVec::new, |peer| smallvec![waiter(peer)]);
                 self.enqueue(asked.hash, plain, port, waiters, legacy, now);

@@ -11,8 +11,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::pending::Waiter;
-use crate::server::MAX_WORKERS;
+use super::waiter::Waiter;
 
 /// Places for claims: many more than there are queries in flight on a busy machine. A claim that
 /// finds its place taken by another question is not made, and that question may be sent twice.
@@ -21,7 +20,6 @@ const PLACES: usize = 1 << 14;
 const MAX_MAIL: usize = 1024;
 /// The bits of a claim that are the worker's number and one: 0 is none.
 const WORKER_BITS: u32 = 9;
-const _: () = assert!(MAX_WORKERS < 1 << WORKER_BITS);
 
 /// Who asks an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +38,9 @@ pub struct SharedFlights {
 }
 
 impl SharedFlights {
-    /// No claims yet, by at most [`MAX_WORKERS`].
+    /// No claims yet, by so many workers: below 512.
     pub fn new(workers: usize) -> Self {
+        debug_assert!(workers < 1 << WORKER_BITS, "each has a number");
         Self {
             claims: (0..PLACES).map(|_| AtomicU64::new(0)).collect(),
             mail: (0..workers).map(|_| Mutex::default()).collect(),
@@ -60,17 +59,17 @@ impl SharedFlights {
         }
     }
 
-    /// Makes a client wait at the worker that has its question in flight; gives it back if that
-    /// worker has ended its query meanwhile, or if too many wait there.
-    pub fn hand_over(&self, worker: usize, waiter: Waiter) -> Result<(), Waiter> {
-        let Some(mail) = self.mail.get(worker) else { return Err(waiter) };
+    /// Makes a client wait at the worker that has its question in flight. `false`: that worker has
+    /// ended its query meanwhile, or too many wait there.
+    pub fn hand_over(&self, worker: usize, waiter: Waiter) -> bool {
+        let Some(mail) = self.mail.get(worker) else { return false };
         let mut mail = lock(mail);
         let claimed = self.place(waiter.hash).load(Ordering::Acquire) == tag(waiter.hash, worker);
-        if !claimed || mail.len() >= MAX_MAIL {
-            return Err(waiter);
+        let has_room = claimed && mail.len() < MAX_MAIL;
+        if has_room {
+            mail.push(waiter);
         }
-        mail.push(waiter);
-        Ok(())
+        has_room
     }
 
     /// Ends a worker's claim; calls `each` with the clients of other workers that waited for it.
