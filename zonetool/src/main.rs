@@ -11,6 +11,7 @@ mod dane;
 mod dates;
 mod error;
 mod idn;
+mod interrupt;
 mod keys;
 mod mine;
 mod pin_store;

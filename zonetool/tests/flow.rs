@@ -111,7 +111,7 @@ fn registering_commits_waits_and_registers() {
     assert_eq!(result["recorded"], entry.registered_height);
     assert_eq!(result["expires"], entry.expires);
     assert!(state.height - 6 >= entry.settles_height, "it waited until the name is served");
-    for words in ["commit: worked", "register: worked", "settles until"] {
+    for words in ["commit: worked", "register: worked", "is settled"] {
         assert!(done.stderr.contains(words), "'{words}' in {}", done.stderr);
     }
 }

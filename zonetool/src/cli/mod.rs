@@ -57,7 +57,7 @@ const EVERY: &str = "Options of every command";
 /// node's HTTP API.
 #[derive(Debug, Parser)]
 #[command(name = "zonetool", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n{OUTPUT}", exit_codes_help()))]
-#[command(arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     /// The options of every command.
     #[command(flatten)]

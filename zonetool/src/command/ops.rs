@@ -31,7 +31,7 @@ use crate::{
     dates::{Earliest, describe_time},
     error::CommandError,
     keys::{self, KeyError, KeyFile},
-    ui::{Ui, duration},
+    ui::{Ui, counted, duration},
 };
 
 /// What is to be done with which key.
@@ -135,7 +135,6 @@ fn keyholder(
     asks: bool,
     action: Decide<'_>,
 ) -> Result<(), CommandError> {
-    check_can_ask(ui, &args.operate, asks)?;
     let signer = match args.recovery_words() {
         Some(words) => Signer::Mnemonic(words),
         None => Signer::File(keys::load(&keystore.directory)?),
@@ -151,7 +150,6 @@ pub fn transfer(
     keystore: &Keystore,
     args: &Transfer,
 ) -> Result<(), CommandError> {
-    check_can_ask(ui, &args.operate, true)?;
     let signer = Signer::File(keys::load(&keystore.directory)?);
     let action = |_, before: &NameEntry| {
         Ok(Action::Transfer { sequence: next_sequence(before), to: args.to })
@@ -174,7 +172,6 @@ pub fn accept(
     keystore: &Keystore,
     args: &Accept,
 ) -> Result<(), CommandError> {
-    check_can_ask(ui, &args.operate, true)?;
     let file = keys::load(&keystore.directory)?;
     let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
     let action = Box::new(move |_, before: &NameEntry| {
@@ -192,7 +189,6 @@ pub fn recover(
     keystore: &Keystore,
     args: &Recover,
 ) -> Result<(), CommandError> {
-    check_can_ask(ui, &args.operate, true)?;
     let owner = match args.owner {
         NewOwner::Key(key) => key,
         NewOwner::Mine => keys::load(&keystore.directory)?.owner,
@@ -235,13 +231,12 @@ fn pending_transfer(before: &NameEntry) -> Hash {
     before.transfer.map_or(Hash::ZERO, |transfer| transfer.subject)
 }
 
-/// Before anything else: a script that can't answer a question learns at once that it needs
-/// `--yes`.
+/// A script that can't answer the question needs `--yes`.
 fn check_can_ask(ui: Ui, args: &OperationArgs, asks: bool) -> Result<(), CommandError> {
-    if asks && !args.yes && !args.dry_run && !ui.is_interactive() {
-        return Err(CommandError::NoTerminal);
+    match asks && !args.yes && !ui.is_interactive() {
+        true => Err(CommandError::NoTerminal),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn run(
@@ -254,7 +249,7 @@ fn run(
     let name = parse_name(&args.name)?;
     let validity = args.validity.duration();
     let mut submitter = Submitter::connect(ui, client, &args.waiting, validity)?;
-    let info = look_up(&mut submitter, &name, request.first, args)?;
+    let info = look_up(&mut submitter, &name, &request)?;
     let before = entry_of(&info)?;
     let signer = match &request.signer {
         Signer::File(file) => file.owner,
@@ -270,6 +265,7 @@ fn run(
         return dry_run::show(&submitter, &checked, &before);
     }
     if request.asks && !args.yes {
+        check_can_ask(ui, args, request.asks)?;
         ask(ui, submitter.params(), &draft.action, &before)?;
     }
     let key = unlock(ui, keystore, &request.signer, &name, signer)?;
@@ -307,21 +303,29 @@ fn run(
     Ok(())
 }
 
-/// The name at the tip, once what comes first has come. A dry run waits for nothing.
+/// The name at the tip, once what comes first has come. A dry run waits for nothing. A script that
+/// can't answer the question that follows does not wait for it either.
 fn look_up(
     submitter: &mut Submitter,
     name: &Name,
-    first: First,
-    args: &OperationArgs,
+    request: &Request<'_>,
 ) -> Result<NameInfo, CommandError> {
-    match first {
-        First::PendingOperations if !args.dry_run => return submitter.wait_no_pending(name),
-        First::Offer if args.waiting.wait && !args.dry_run => {
-            return wait_for_offer(submitter, name, args.waiting.timeout);
-        }
-        _ => {}
-    }
+    let args = request.args;
     let info = submitter.client.name(name)?;
+    let is_offered = entry_of(&info)?.transfer.is_some();
+    if !args.dry_run {
+        match request.first {
+            First::PendingOperations if info.pending => {
+                check_can_ask(submitter.ui, args, request.asks)?;
+                return submitter.wait_no_pending(name);
+            }
+            First::Offer if is_offered && args.waiting.wait => {
+                check_can_ask(submitter.ui, args, request.asks)?;
+                return wait_for_offer(submitter, name, args.waiting.timeout);
+            }
+            _ => {}
+        }
+    }
     if info.pending {
         submitter.ui.print_note(&format!("another operation on {name} is pending"));
     }
@@ -347,7 +351,7 @@ fn wait_for_offer(
                     && opens.time <= now.saturating_add(timeout.as_secs()) =>
             {
                 let when = opens.describe(info.height, now);
-                Poll::Pending(format!("{name} can be accepted from {when}"))
+                Poll::Pending(format!("{name} can be accepted {when}"))
             }
             _ => Poll::Ready(info),
         })
@@ -386,15 +390,16 @@ fn question(params: &Params, action: &Action, before: &NameEntry, now: u64) -> S
         Action::Transfer { to, .. } => {
             let Delay { blocks, seconds } = params.transfer_delay;
             let delay = duration(Duration::from_secs(seconds));
+            let blocks = counted(blocks.into(), "block");
             format!(
-                "Offer {name} to {to}? It can accept the name once {delay} and {blocks} blocks \
+                "Offer {name} to {to}? It can accept the name once {delay} and {blocks} \
                  have passed, unless you cancel the offer first."
             )
         }
         Action::Accept { .. } => format!(
-            "Accept {name} from {}? Its records ({}) and its messaging key are removed.",
+            "Accept {name} from {}? Its {} and its messaging key are removed.",
             before.owner,
-            before.records.records().len()
+            counted(before.records.records().len() as u64, "record")
         ),
         Action::Recover { owner, recovery } => format!(
             "Give {name} to {owner}, with the recovery key {}? Its messaging key is removed.",
@@ -438,7 +443,7 @@ fn describe(result: &Operated, now: u64) -> String {
             Some(transfer) => {
                 let opens = Earliest { height: transfer.opens_height, time: transfer.opens_time };
                 format!(
-                    "{name} is offered to {}, which can accept it from {}; to cancel: zonetool cancel \
+                    "{name} is offered to {}, which can accept it {}; to cancel: zonetool cancel \
                      {name}",
                     transfer.to,
                     opens.describe(height, now)

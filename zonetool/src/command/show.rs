@@ -13,7 +13,7 @@ use crate::{
     cli::NameArgs,
     client::Client,
     clock,
-    dates::{Earliest, describe_time},
+    dates::{Earliest, describe_end, describe_time},
     error::CommandError,
     idn,
     ui::Ui,
@@ -176,7 +176,7 @@ fn describe(shown: &ShownName<'_>, records: &RecordSet, now: u64) -> String {
     let transfer = shown.transfer.map_or("none".to_owned(), |transfer| {
         let opens = Earliest { height: transfer.opens_height, time: transfer.opens_time };
         let when = opens.describe(shown.height, now);
-        format!("offered to {}, which can accept it from {when}", transfer.to)
+        format!("offered to {}, which can accept it {when}", transfer.to)
     });
     let at = |height: u32, time: u64| format!("{}, height {height}", describe_time(time, now));
     let mut rows = vec![
@@ -185,17 +185,17 @@ fn describe(shown: &ShownName<'_>, records: &RecordSet, now: u64) -> String {
     ];
     if shown.standing == Standing::Settling {
         let settles = Earliest { height: shown.settles_height, time: shown.settles_time };
-        rows.push(("settles", settles.describe(shown.height, now)));
+        rows.push(("settled", settles.describe(shown.height, now)));
     }
     rows.extend([
         ("owner", shown.owner.to_string()),
         ("recovery", recovery),
         ("registered", at(shown.registered_height, shown.registered_time)),
         ("updated", at(shown.updated_height, shown.updated_time)),
-        ("lease", format!("until {}", describe_time(shown.expires, now))),
+        ("lease", describe_end(shown.expires, now)),
     ]);
     if matches!(shown.standing, Standing::Grace | Standing::Revoked) {
-        rows.push(("grace", format!("until {}", describe_time(shown.grace_ends, now))));
+        rows.push(("grace", describe_end(shown.grace_ends, now)));
     }
     rows.extend([
         ("transfer", transfer),

@@ -19,7 +19,7 @@ use crate::{
     client::{Client, ClientError},
     error::CommandError,
     proof::{ProofError, ProofFile, check_work, given_header},
-    ui::{Ui, utc},
+    ui::{Ui, counted, utc},
     zone,
 };
 
@@ -209,7 +209,9 @@ fn proven(network: Network, header: &Header, entry: &NameEntry) -> ProvenEntry {
 
 fn describe(verified: &Verified<'_>) -> String {
     let header = match (verified.depth, verified.header) {
-        (Some(depth), _) => format!("on the node's best chain, {depth} blocks deep"),
+        (Some(depth), _) => {
+            format!("on the node's best chain, {} deep", counted(depth.into(), "block"))
+        }
         (None, "given") => "the given one".to_owned(),
         (None, "trusted") => "from the file (--trust-file-header)".to_owned(),
         _ => "from the file, only its work is checked".to_owned(),

@@ -69,6 +69,12 @@ pub enum CommandError {
     /// The name has no owner.
     #[error("{0} is not registered")]
     NotRegistered(Name),
+    /// The name has no owner, and a registration waits for a block.
+    #[error("{0} is not registered yet: its registration waits for the next block")]
+    RegistrationPending(Name),
+    /// The name has no owner, and this machine has committed to it; where that stands.
+    #[error("{0} is not registered yet: the commitment of this machine {1}")]
+    CommitmentOpen(Name, String),
     /// The name can't be registered.
     #[error("{0} is reserved: {1}")]
     Reserved(Name, Reserved),
@@ -258,7 +264,9 @@ impl CommandError {
             CommandError::Channel(error) => error.code(),
             CommandError::Client(error) => client_code(error),
             CommandError::Records(_) | CommandError::Messaging(_) => ErrorCode::NotANode,
-            CommandError::NotRegistered(_) => ErrorCode::NotRegistered,
+            CommandError::NotRegistered(_)
+            | CommandError::RegistrationPending(_)
+            | CommandError::CommitmentOpen(..) => ErrorCode::NotRegistered,
             CommandError::NoMessaging(_) => ErrorCode::NoIdentity,
             CommandError::Reserved(..) => ErrorCode::Reserved,
             CommandError::Taken(..) => ErrorCode::Taken,
@@ -311,6 +319,9 @@ impl CommandError {
             CommandError::Name(text, NameError::Character(_)) => return Some(hint_to_name(text)),
             CommandError::NotRegistered(name) => {
                 format!("to register it: zonetool register {name} --zone FILE")
+            }
+            CommandError::RegistrationPending(name) | CommandError::CommitmentOpen(name, _) => {
+                format!("to go on with it: zonetool register {name} --zone FILE --wait")
             }
             CommandError::Reserved(..)
             | CommandError::Taken(..)
@@ -392,7 +403,7 @@ fn key_code(error: &KeyError) -> ErrorCode {
         | KeyError::NoTerminal
         | KeyError::EmptyPassphrase
         | KeyError::DifferentPassphrases => ErrorCode::Passphrase,
-        KeyError::InvalidMnemonic(_) => ErrorCode::BadMnemonic,
+        KeyError::InvalidMnemonic(_) | KeyError::NoWords => ErrorCode::BadMnemonic,
         KeyError::Random(_) => ErrorCode::Randomness,
     }
 }

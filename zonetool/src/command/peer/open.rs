@@ -60,7 +60,7 @@ struct OwnInbox {
 
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &Open) -> Result<(), CommandError> {
-    let envelope = read_envelope()?;
+    let envelope = read_envelope(ui)?;
     let header = EnvelopeHeader::read(&envelope).map_err(PeerError::Open)?;
     let network = client.status()?.network;
     let names = names(network, keystore, args, header)?;
@@ -99,7 +99,8 @@ fn remember(client: &Client, args: &Open, letter: &Letter) -> Result<PinStatus, 
     }
 }
 
-fn read_envelope() -> Result<Vec<u8>, CommandError> {
+fn read_envelope(ui: Ui) -> Result<Vec<u8>, CommandError> {
+    ui.explain_input("A sealed letter is read from the terminal; from a file: peer open < FILE");
     let mut envelope = Vec::new();
     let failed = |source| PeerError::File { path: "standard input".into(), source };
     io::stdin().take(MAX_ENVELOPE_BYTES + 1).read_to_end(&mut envelope).map_err(failed)?;

@@ -12,7 +12,7 @@ use crate::{
     client::Client,
     command::{input::parse_name, show::ShownMessaging},
     error::{CommandError, PeerError},
-    ui::{Ui, utc},
+    ui::{Ui, counted, utc},
 };
 
 /// What `--json` prints.
@@ -116,7 +116,11 @@ fn describe(resolved: &Resolved) -> String {
     rows.extend([
         (
             "proven",
-            format!("at height {}, {} blocks below {from}", resolved.height, resolved.depth),
+            format!(
+                "at height {}, {} below {from}",
+                resolved.height,
+                counted(resolved.depth.into(), "block")
+            ),
         ),
         ("header", format!("{}, time {}", resolved.trusted, utc(resolved.time))),
         ("seen", seen),
