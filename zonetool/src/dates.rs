@@ -62,7 +62,7 @@ impl Earliest {
     pub fn describe(self, tip: u32, now: u64) -> String {
         let blocks = match self.blocks_left(tip) {
             0 => None,
-            blocks => Some(format!("after {} more", counted(blocks.into(), "block"))),
+            blocks => Some(format!("after {}", counted(blocks.into(), "more block"))),
         };
         match (self.time > now, blocks) {
             (true, Some(blocks)) => format!("from {}, {blocks}", describe_time(self.time, now)),

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use namechain_core::{
-    api_types::{NameInfo, TransferInfo},
+    api_types::{NameInfo, Standing, TransferInfo},
     params::{Delay, Params},
     types::{Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey},
 };
@@ -18,18 +18,21 @@ use super::{
     input::{Keystore, parse_name},
     mnemonic,
     preflight::{check, entry_of},
+    query::registered,
     show::ShownMessaging,
     submit::{Draft, Submitter},
     wait::Poll,
 };
 use crate::{
     cli::{
-        Accept, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Recovery, Transfer,
+        Accept, KeyOrName, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Recovery,
+        Transfer,
     },
     client::Client,
     clock,
     dates::{Earliest, describe_time},
     error::CommandError,
+    key_text,
     keys::{self, KeyError, KeyFile},
     ui::{Ui, counted, duration},
 };
@@ -151,10 +154,10 @@ pub fn transfer(
     args: &Transfer,
 ) -> Result<(), CommandError> {
     let signer = Signer::File(keys::load(&keystore.directory)?);
-    let action = |_, before: &NameEntry| {
-        Ok(Action::Transfer { sequence: next_sequence(before), to: args.to })
-    };
-    let action = Box::new(action);
+    let to = key_of(ui, &client, &args.to)?;
+    let action = Box::new(move |_, before: &NameEntry| {
+        Ok(Action::Transfer { sequence: next_sequence(before), to })
+    });
     let request = Request {
         args: &args.operate,
         signer,
@@ -189,8 +192,8 @@ pub fn recover(
     keystore: &Keystore,
     args: &Recover,
 ) -> Result<(), CommandError> {
-    let owner = match args.owner {
-        NewOwner::Key(key) => key,
+    let owner = match &args.owner {
+        NewOwner::Other(other) => key_of(ui, &client, other)?,
         NewOwner::Mine => keys::load(&keystore.directory)?.owner,
     };
     let action = Box::new(move |_, before: &NameEntry| {
@@ -218,6 +221,26 @@ pub fn publish(
         keystore,
         Request { args, signer, asks: false, first: First::PendingOperations, action },
     )
+}
+
+/// The key that is meant: of a name its owner, which is shown. A name whose owner may not stay the
+/// owner is refused.
+fn key_of(ui: Ui, client: &Client, meant: &KeyOrName) -> Result<PublicKey, CommandError> {
+    let text = match meant {
+        KeyOrName::Key(key) => return Ok(*key),
+        KeyOrName::Name(text) => text,
+    };
+    let (info, _) = registered(client, text)?;
+    let name = info.name;
+    match (info.standing, info.entry) {
+        (Standing::Active, Some(entry)) => {
+            ui.print_note(&format!("the owner of {name} is {}", key_text::owner(&entry.owner)));
+            Ok(entry.owner)
+        }
+        (Standing::Grace, _) => Err(CommandError::Grace(name)),
+        (Standing::Revoked, _) => Err(CommandError::Revoked(name)),
+        _ => Err(CommandError::Unsettled(name)),
+    }
 }
 
 /// The sequence number of the next Update, Transfer or Publish.
@@ -390,7 +413,7 @@ fn question(params: &Params, action: &Action, before: &NameEntry, now: u64) -> S
         Action::Transfer { to, .. } => {
             let Delay { blocks, seconds } = params.transfer_delay;
             let delay = duration(Duration::from_secs(seconds));
-            let blocks = counted(blocks.into(), "block");
+            let (blocks, to) = (counted(blocks.into(), "block"), key_text::owner(to));
             format!(
                 "Offer {name} to {to}? It can accept the name once {delay} and {blocks} \
                  have passed, unless you cancel the offer first."
@@ -398,12 +421,13 @@ fn question(params: &Params, action: &Action, before: &NameEntry, now: u64) -> S
         }
         Action::Accept { .. } => format!(
             "Accept {name} from {}? Its {} and its messaging key are removed.",
-            before.owner,
+            key_text::owner(&before.owner),
             counted(before.records.records().len() as u64, "record")
         ),
         Action::Recover { owner, recovery } => format!(
-            "Give {name} to {owner}, with the recovery key {}? Its messaging key is removed.",
-            recovery.map_or("none".to_owned(), |key| key.to_string())
+            "Give {name} to {}, with the recovery key {}? Its messaging key is removed.",
+            key_text::owner(owner),
+            key_text::recovery(recovery.as_ref())
         ),
         Action::Revoke => {
             let end = before.expires.saturating_add(params.grace);
@@ -434,7 +458,8 @@ fn describe(result: &Operated, now: u64) -> String {
         "publish" => match &result.messaging {
             Some(messaging) => format!(
                 "{name} has the identity key {}: record {} at height {height}",
-                messaging.identity, messaging.sequence
+                key_text::identity(&messaging.identity),
+                messaging.sequence
             ),
             None => format!("{name} has no identity key any more: recorded at height {height}"),
         },
@@ -445,7 +470,7 @@ fn describe(result: &Operated, now: u64) -> String {
                 format!(
                     "{name} is offered to {}, which can accept it {}; to cancel: zonetool cancel \
                      {name}",
-                    transfer.to,
+                    key_text::owner(&transfer.to),
                     opens.describe(height, now)
                 )
             }
@@ -456,7 +481,10 @@ fn describe(result: &Operated, now: u64) -> String {
              zonetool update {name} --zone FILE"
         ),
         "cancel" => format!("{name} is no longer offered: recorded at height {height}"),
-        "recover" => format!("{name} belongs to {}: recorded at height {height}", result.owner),
+        "recover" => format!(
+            "{name} belongs to {}: recorded at height {height}",
+            key_text::owner(&result.owner)
+        ),
         _ => format!("{name} is revoked: recorded at height {height}"),
     }
 }

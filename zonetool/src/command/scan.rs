@@ -27,7 +27,7 @@ use crate::{
     clock,
     dates::{Earliest, describe_time},
     error::CommandError,
-    interrupt,
+    interrupt, key_text,
     ui::{Ui, counted},
 };
 
@@ -339,7 +339,9 @@ impl Found {
                     }
                     _ => "offered to you".to_owned(),
                 },
-                _ => format!("of {}; your recovery key can recover it", name.owner),
+                _ => {
+                    format!("of {}; your recovery key can recover it", key_text::owner(&name.owner))
+                }
             };
             // Writing to a String never fails.
             let _ = writeln!(text, "{}: {standing}", name.name);

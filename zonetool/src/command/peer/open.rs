@@ -20,6 +20,7 @@ use crate::{
     clock,
     command::input::{Keystore, parse_name},
     error::{CommandError, PeerError},
+    key_text,
     keys::{self, IdentityFile, Prekeys},
     pin_store::PinStore,
     ui::{Ui, escape_terminal, utc},
@@ -229,7 +230,8 @@ fn show(
         ui.print_result("", &shown)?;
         return Ok(());
     }
-    ui.print_note(&format!("from {from} (identity {}, {pin_status}), to {to}", letter.identity));
+    let identity = key_text::identity(&letter.identity);
+    ui.print_note(&format!("from {from} (identity {identity}, {pin_status}), to {to}"));
     ui.print_note(&format!(
         "written at {} (says {from}), sealed with {}",
         utc(letter.created),

@@ -12,6 +12,7 @@ use crate::{
     client::Client,
     command::{input::parse_name, show::ShownMessaging},
     error::{CommandError, PeerError},
+    key_text,
     ui::{Ui, counted, utc},
 };
 
@@ -105,7 +106,7 @@ fn describe(resolved: &Resolved) -> String {
         let linked = if it.linked { "linked to the previous key" } else { "not linked" };
         let alone = if it.x25519_alone { "allowed" } else { "not allowed" };
         rows.extend([
-            ("identity", it.identity.to_string()),
+            ("identity", key_text::identity(&it.identity)),
             ("record", format!("{} at height {}, {linked}", it.sequence, it.height)),
             ("x25519", it.x25519.clone()),
             ("bundle", it.bundle.map_or_else(|| "none".to_owned(), |bundle| bundle.to_string())),

@@ -23,6 +23,7 @@ use crate::{
     clock,
     command::input::{Keystore, parse_name},
     error::{CommandError, PeerError},
+    key_text,
     ui::Ui,
 };
 
@@ -106,7 +107,8 @@ fn print_notes(
         ));
     }
     if pin_status != PinStatus::Same {
-        ui.print_note(&format!("keys of {name}: {pin_status}, identity {}", peer.identity()));
+        let identity = key_text::identity(&peer.identity());
+        ui.print_note(&format!("keys of {name}: {pin_status}, identity {identity}"));
     }
 }
 
