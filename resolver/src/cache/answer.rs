@@ -2,7 +2,9 @@
 
 use super::minimal;
 use crate::dns::ede::Ede;
-use crate::dns::message::{HEADER_BYTES, Malformed, Packet, RecordAt, Section, TOO_LONG};
+use crate::dns::message::{
+    HEADER_BYTES, MAX_MESSAGE_BYTES, Malformed, Packet, RecordAt, Section, TOO_LONG,
+};
 use crate::dns::{names, rtype};
 
 /// The number of the EDNS option Extended DNS Error (RFC 8914 §2).
@@ -11,6 +13,7 @@ const EXTENDED_ERROR: u16 = 15;
 const MAX_OPTION_BYTES: usize = 512;
 /// AD in the fourth byte of the header (RFC 4035 §3.2.3).
 const AD: u8 = 0x20;
+const MISPLACED: Malformed = Malformed("an OPT or TSIG outside the additional section");
 
 /// An answer without what belongs to one hop: id 0, question in lower case, no OPT and no TSIG;
 /// everything else is as the server sent it, byte for byte.
@@ -28,21 +31,7 @@ impl Answer {
     /// # Errors
     /// [`Malformed`] if the message has grown too long because an OPT was removed from its middle.
     pub fn new(packet: &Packet<'_>, sent: &[u8], keep_ad: bool) -> Result<Self, Malformed> {
-        let mut wire = without_hop_records(packet)?;
-        wire[..2].fill(0);
-        if !keep_ad {
-            wire[3] &= !AD;
-        }
-        let question_end = HEADER_BYTES + packet.question().len();
-        wire[HEADER_BYTES..question_end - 4].make_ascii_lowercase();
-        let sent_name = &sent[..sent.len().saturating_sub(4)];
-        let mut ttl_at = Vec::new();
-        for record in lower_case_copies(&mut wire, sent_name)? {
-            // A TTL with the highest bit set means 0 (RFC 2181 §8) and is sent on as 0.
-            wire[record.ttl_at..record.ttl_at + 4].copy_from_slice(&record.ttl.to_be_bytes());
-            ttl_at.push(u16::try_from(record.ttl_at).map_err(|_| TOO_LONG)?);
-        }
-        Ok(Self { wire: wire.into(), ttl_at: ttl_at.into(), options: extended_errors(packet) })
+        Self::without(packet, |_| false, sent, keep_ad)
     }
 
     /// As [`Answer::new`], without what does not answer the question: see [`minimal`].
@@ -50,13 +39,63 @@ impl Answer {
     /// # Errors
     /// As [`Answer::new`].
     pub fn minimal(packet: &Packet<'_>, sent: &[u8], keep_ad: bool) -> Result<Self, Malformed> {
-        match minimal::message(packet)? {
-            Some(less) => {
-                let answer = Self::new(&Packet::parse(&less)?, sent, keep_ad)?;
-                Ok(Self { options: extended_errors(packet), ..answer })
-            }
-            None => Self::new(packet, sent, keep_ad),
+        Self::without(packet, minimal::unwanted(packet)?, sent, keep_ad)
+    }
+
+    /// The answer without the unwanted records.
+    fn without(
+        packet: &Packet<'_>,
+        unwanted: impl Fn(&RecordAt) -> bool,
+        sent: &[u8],
+        keep_ad: bool,
+    ) -> Result<Self, Malformed> {
+        if packet.records().iter().any(|at| is_misplaced(at) && !unwanted(at)) {
+            return Err(MISPLACED);
         }
+        let dropped = |record: &RecordAt| unwanted(record) || is_hop_record(record);
+        match packet.kept_prefix(dropped) {
+            // Nothing moves, so no record has to be looked for again.
+            Some(kept) => {
+                let records = &packet.records()[..kept];
+                Self::of_records(packet, packet.prefix(kept), records, sent, keep_ad)
+            }
+            None => {
+                let wire = packet.without(dropped)?;
+                let again = Packet::parse(&wire)?.records().to_vec();
+                Self::of_records(packet, wire, &again, sent, keep_ad)
+            }
+        }
+    }
+
+    /// The answer with the bytes `wire`, whose records are these.
+    fn of_records(
+        packet: &Packet<'_>,
+        mut wire: Vec<u8>,
+        records: &[RecordAt],
+        sent: &[u8],
+        keep_ad: bool,
+    ) -> Result<Self, Malformed> {
+        if wire.len() > MAX_MESSAGE_BYTES {
+            return Err(TOO_LONG);
+        }
+        wire[..2].fill(0);
+        if !keep_ad {
+            wire[3] &= !AD;
+        }
+        wire[HEADER_BYTES..HEADER_BYTES + packet.question().len() - 4].make_ascii_lowercase();
+        let sent_name = &sent[..sent.len().saturating_sub(4)];
+        for record in records {
+            // Servers without compression repeat the question's random case.
+            let owner = &mut wire[record.start..record.ttl_at - 4];
+            if owner == sent_name {
+                owner.make_ascii_lowercase();
+            }
+            // A TTL with the highest bit set means 0 (RFC 2181 §8) and is sent on as 0.
+            wire[record.ttl_at..record.ttl_at + 4].copy_from_slice(&record.ttl.to_be_bytes());
+        }
+        // The length was checked above.
+        let ttl_at = records.iter().map(|record| record.ttl_at as u16).collect();
+        Ok(Self { wire: wire.into(), ttl_at, options: extended_errors(packet) })
     }
 
     /// A NODATA answer to the question of a reply, in place of the reply.
@@ -87,7 +126,10 @@ impl Answer {
     /// [`Malformed`] if it is not a message with one question.
     pub fn constant(message: &[u8]) -> Result<Self, Malformed> {
         let packet = Packet::parse(message)?;
-        let mut wire = without_hop_records(&packet)?;
+        if packet.records().iter().any(is_misplaced) {
+            return Err(MISPLACED);
+        }
+        let mut wire = packet.without(is_hop_record)?;
         wire[..2].fill(0);
         wire[HEADER_BYTES..HEADER_BYTES + packet.question().len() - 4].make_ascii_lowercase();
         Ok(Self { wire: wire.into(), ttl_at: Box::default(), options: Box::default() })
@@ -183,24 +225,6 @@ fn is_hop_record(record: &RecordAt) -> bool {
     matches!(record.rtype, rtype::OPT | rtype::TSIG)
 }
 
-/// The message without OPT and TSIG. They usually come last, so that truncating the message is
-/// enough.
-fn without_hop_records(packet: &Packet<'_>) -> Result<Vec<u8>, Malformed> {
-    if packet.records().iter().any(|at| is_hop_record(at) && at.section != Section::Additional) {
-        return Err(Malformed("an OPT or TSIG outside the additional section"));
-    }
-    packet.without(is_hop_record)
-}
-
-/// Lowers the case of owner names that repeat the question's random case, as servers without
-/// compression send.
-fn lower_case_copies(wire: &mut [u8], sent_name: &[u8]) -> Result<Vec<RecordAt>, Malformed> {
-    let records = Packet::parse(wire)?.records().to_vec();
-    for record in &records {
-        let owner = &mut wire[record.start..record.ttl_at - 4];
-        if owner == sent_name {
-            owner.make_ascii_lowercase();
-        }
-    }
-    Ok(records)
+fn is_misplaced(record: &RecordAt) -> bool {
+    is_hop_record(record) && record.section != Section::Additional
 }

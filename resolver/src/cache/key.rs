@@ -29,7 +29,7 @@ pub struct Key {
 }
 
 /// A borrowed key, for look-ups.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe<'a> {
     /// QNAME in lower case, QTYPE, QCLASS.
     pub question: &'a [u8],
@@ -61,7 +61,8 @@ impl Key {
         scope: Scope<'_>,
     ) -> Self {
         let name = question.len().saturating_sub(4);
-        let mut key = question.to_vec();
+        let mut key = Vec::with_capacity(question.len() + 1);
+        key.extend_from_slice(question);
         key[..name].make_ascii_lowercase();
         key.push(flags(dnssec_ok, checking_disabled));
         match scope {

@@ -8,18 +8,18 @@
 use crate::dns::message::{Malformed, Packet, RecordAt, Section, rcode, u16_at};
 use crate::dns::rtype::{self, NSEC, NSEC3, RRSIG};
 
-/// The message without the rest; `None` if there is nothing to remove but an OPT.
-pub fn message(packet: &Packet<'_>) -> Result<Option<Vec<u8>>, Malformed> {
+/// Whether a record of a message is part of the rest.
+///
+/// # Errors
+/// [`Malformed`], never for a parsed packet.
+pub fn unwanted<'p>(packet: &'p Packet<'_>) -> Result<impl Fn(&RecordAt) -> bool + 'p, Malformed> {
     let one_set = one_set(packet)?;
     let keeps_authority = keeps_authority(packet);
-    let unwanted = |record: &RecordAt| match record.section {
+    Ok(move |record: &RecordAt| match record.section {
         Section::Answer => one_set.as_ref().is_some_and(|set| !set.has(packet, record)),
         Section::Authority => !keeps_authority,
         Section::Additional => true,
-    };
-    let has_rest =
-        packet.records().iter().any(|record| unwanted(record) && record.rtype != rtype::OPT);
-    has_rest.then(|| packet.without(unwanted)).transpose()
+    })
 }
 
 /// Without answers the authority section is the answer; with answers it may have the SOA of an

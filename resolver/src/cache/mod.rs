@@ -192,8 +192,8 @@ impl Cache {
     }
 
     /// Counts a miss, for callers of [`Cache::inspect`].
-    pub fn record_miss(&self, probe: &Probe<'_>) {
-        self.shard(self.hash(probe)).misses += 1;
+    pub fn record_miss(&self, hash: u64) {
+        self.shard(hash).misses += 1;
     }
 
     /// Stores an answer for a time that [`lifetime`] found. It replaces the entry under its key;

@@ -11,6 +11,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::{
     names::MAX_NAME_BYTES,
     rdata::{self, Field},
@@ -24,6 +26,8 @@ pub const MAX_MESSAGE_BYTES: usize = 65_535;
 const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER_BYTES as u8];
 /// Bytes of a record between its name and its RDATA.
 const RECORD_FIXED_BYTES: usize = 10;
+/// As many records as most replies have: those need no allocation.
+const FEW_RECORDS: usize = 4;
 
 /// The RCODEs with a meaning here (RFC 1035 §4.1.1).
 pub mod rcode {
@@ -93,7 +97,7 @@ pub struct RecordAt {
 pub struct Packet<'a> {
     bytes: &'a [u8],
     question_end: usize,
-    records: Vec<RecordAt>,
+    records: SmallVec<[RecordAt; FEW_RECORDS]>,
 }
 
 impl<'a> Packet<'a> {
@@ -113,8 +117,8 @@ impl<'a> Packet<'a> {
         if question_end > bytes.len() {
             return Err(Malformed("the question ends early"));
         }
-        let mut fields = Fields { question: HEADER_BYTES..question_end, ttls: Vec::new() };
-        let mut records = Vec::new();
+        let mut fields = Fields { question: HEADER_BYTES..question_end, ttls: SmallVec::new() };
+        let mut records = SmallVec::new();
         let mut at = question_end;
         for (section, count_at) in
             [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
@@ -172,7 +176,22 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// [`Malformed`], never for a record of this packet.
     pub fn rdata(&self, record: &RecordAt, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        expand_rdata(self.bytes, record, &Fields::default(), out)
+        walk_rdata(self.bytes, record, &Fields::default(), Some(out))
+    }
+
+    /// How many records are left if the last ones are dropped; `None` if one that stays follows a
+    /// dropped one.
+    pub fn kept_prefix(&self, dropped: impl Fn(&RecordAt) -> bool) -> Option<usize> {
+        let kept = self.records.iter().position(&dropped).unwrap_or(self.records.len());
+        self.records[kept..].iter().all(dropped).then_some(kept)
+    }
+
+    /// The message with its first `kept` records only.
+    pub fn prefix(&self, kept: usize) -> Vec<u8> {
+        let end = self.records.get(kept).map_or(self.bytes.len(), |record| record.start);
+        let mut wire = self.bytes[..end].to_vec();
+        write_counts(&mut wire, self.records.iter().take(kept));
+        wire
     }
 
     /// The message without some of its records. Bytes before the first removed record are
@@ -205,14 +224,18 @@ impl<'a> Packet<'a> {
         if wire.len() > MAX_MESSAGE_BYTES {
             return Err(TOO_LONG);
         }
-        for (section, at) in
-            [(Section::Answer, 6), (Section::Authority, 8), (Section::Additional, 10)]
-        {
-            let left = self.section(section).filter(|record| !dropped(record)).count();
-            // No more than the header said.
-            wire[at..at + 2].copy_from_slice(&(left as u16).to_be_bytes());
-        }
+        write_counts(&mut wire, records.iter().filter(|record| !dropped(record)));
         Ok(wire)
+    }
+}
+
+/// Writes the numbers of records into a header.
+fn write_counts<'r>(wire: &mut [u8], records: impl Iterator<Item = &'r RecordAt>) {
+    let mut counts = [0_u16; 3];
+    // No more than the header of the message that they come from said.
+    records.for_each(|record| counts[record.section as usize] += 1);
+    for (place, count) in wire[6..HEADER_BYTES].chunks_exact_mut(2).zip(counts) {
+        place.copy_from_slice(&count.to_be_bytes());
     }
 }
 
@@ -246,7 +269,7 @@ struct Fields {
     /// the start of a label.
     question: Range<usize>,
     /// The offsets of the TTLs so far, in order.
-    ttls: Vec<usize>,
+    ttls: SmallVec<[usize; FEW_RECORDS]>,
 }
 
 impl Fields {
@@ -293,14 +316,13 @@ fn read_record(
         end,
     };
     fields.ttls.push(record.ttl_at);
-    expand_rdata(bytes, &record, fields, &mut Vec::new())?;
+    walk_rdata(bytes, &record, fields, None)?;
     Ok(record)
 }
 
 /// The offset after a name, all of whose pointers are valid.
 fn skip_name(bytes: &[u8], at: usize, fields: &Fields) -> Result<usize, Malformed> {
-    let mut name = [0; MAX_NAME_BYTES];
-    walk_name(bytes, at, fields, &mut name).map(|(end, _)| end)
+    walk_name(bytes, at, fields, None).map(|(end, _)| end)
 }
 
 /// Appends a name uncompressed; returns the offset after it.
@@ -311,18 +333,18 @@ fn expand_name(
     out: &mut Vec<u8>,
 ) -> Result<usize, Malformed> {
     let mut name = [0; MAX_NAME_BYTES];
-    let (end, length) = walk_name(bytes, at, fields, &mut name)?;
+    let (end, length) = walk_name(bytes, at, fields, Some(&mut name))?;
     out.extend_from_slice(&name[..length]);
     Ok(end)
 }
 
-/// Walks a name. A pointer has to lead to before the labels that it continues, so the walk ends
-/// (RFC 1035 §4.1.4).
+/// Walks a name, and writes it uncompressed to `name`: the offset after it, and its length. A
+/// pointer has to lead to before the labels that it continues, so the walk ends (RFC 1035 §4.1.4).
 fn walk_name(
     bytes: &[u8],
     at: usize,
     fields: &Fields,
-    name: &mut [u8; MAX_NAME_BYTES],
+    mut name: Option<&mut [u8; MAX_NAME_BYTES]>,
 ) -> Result<(usize, usize), Malformed> {
     // The target of a pointer is a prior name (RFC 1035 §4.1.4), so it ends before `limit`, the
     // start of the name with the pointer.
@@ -340,9 +362,14 @@ fn walk_name(
             0x00 => {
                 let next = at + taken;
                 let label = bytes.get(at..next).ok_or(Malformed("a label ends early"))?;
-                let place = name.get_mut(length..length + label.len());
-                place.ok_or(Malformed("a name is longer than 255 bytes"))?.copy_from_slice(label);
+                let before = length;
                 length += label.len();
+                if length > MAX_NAME_BYTES {
+                    return Err(Malformed("a name is longer than 255 bytes"));
+                }
+                if let Some(name) = &mut name {
+                    name[before..length].copy_from_slice(label);
+                }
                 at = next;
                 if octet == 0 {
                     return Ok((end.unwrap_or(at), length));
@@ -366,11 +393,13 @@ fn walk_name(
     }
 }
 
-fn expand_rdata(
+/// Checks the names in the RDATA of a record, and appends it to `out` with all of them
+/// uncompressed.
+fn walk_rdata(
     bytes: &[u8],
     record: &RecordAt,
     fields: &Fields,
-    out: &mut Vec<u8>,
+    mut out: Option<&mut Vec<u8>>,
 ) -> Result<(), Malformed> {
     const SHORT: Malformed = Malformed("an RDATA is shorter than its type needs");
     let mut at = record.data;
@@ -382,16 +411,21 @@ fn expand_rdata(
         at = match field {
             Field::Skip(count) => start + count,
             Field::Text => start + 1 + usize::from(*bytes.get(start).ok_or(SHORT)?),
-            Field::Name => expand_name(bytes, start, fields, out)?,
+            Field::Name => match &mut out {
+                Some(out) => expand_name(bytes, start, fields, out)?,
+                None => skip_name(bytes, start, fields)?,
+            },
             Field::Rest => record.end,
         };
         if at > record.end {
             return Err(SHORT);
         }
-        if !matches!(field, Field::Name) {
+        if let Some(out) = out.as_mut().filter(|_| !matches!(field, Field::Name)) {
             out.extend_from_slice(&bytes[start..at]);
         }
     }
-    out.extend_from_slice(&bytes[at..record.end]);
+    if let Some(out) = out {
+        out.extend_from_slice(&bytes[at..record.end]);
+    }
     Ok(())
 }

@@ -6,10 +6,10 @@
 
 use hickory_proto::rr::Name as DnsName;
 use namechain_core::types::{Name, Reserved};
+use smallvec::SmallVec;
 
 use crate::{
     chain::mount::{ALT_LABELS, Mount, Mounts},
-    dns::names,
     resolve::{special, special::Special},
 };
 
@@ -58,42 +58,82 @@ impl Route {
     }
 }
 
+/// The labels of a name without the root label. Those of most names need no allocation.
+type Labels<'a> = SmallVec<[&'a [u8]; 8]>;
+
 /// Decides which source answers for a name.
 pub fn route(name: &DnsName, mounts: Mounts) -> Route {
-    let labels: Vec<&[u8]> = name.iter().collect();
+    route_labels(&name.iter().collect::<Labels>(), mounts)
+}
+
+/// As [`route`], for the name at the start of a question (uncompressed QNAME, QTYPE, QCLASS).
+pub fn route_question(question: &[u8], mounts: Mounts) -> Route {
+    route_labels(&labels_of(question), mounts)
+}
+
+/// The last label of the name of a question, if nothing else decides which source answers: at the
+/// root, for legacy DNS or for the chain. `None`: something else does.
+pub fn deciding_label(question: &[u8], mounts: Mounts) -> Option<&[u8]> {
+    let labels = labels_of(question);
+    route_by_suffix(&labels, mounts).is_none().then(|| labels.last().copied().unwrap_or_default())
+}
+
+/// The last label of the name of a question; empty for the root.
+pub fn last_label(question: &[u8]) -> &[u8] {
+    labels(question).last().unwrap_or_default()
+}
+
+fn labels_of(question: &[u8]) -> Labels<'_> {
+    labels(question).collect()
+}
+
+fn labels(question: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = question;
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first().filter(|(length, _)| **length > 0)?;
+        let (label, after) = after.split_at_checked(usize::from(*length))?;
+        rest = after;
+        Some(label)
+    })
+}
+
+fn route_labels(labels: &[&[u8]], mounts: Mounts) -> Route {
+    route_by_suffix(labels, mounts).unwrap_or_else(|| {
+        match labels.last().and_then(|label| chain_name(label)) {
+            Some(name) if mounts.root => Route::Chain(name, Mount::Root),
+            _ => Route::Legacy,
+        }
+    })
+}
+
+/// The source for a name, if more than its last label decides.
+fn route_by_suffix(labels: &[&[u8]], mounts: Mounts) -> Option<Route> {
     if mounts.alt
-        && let [above @ .., namechain, alt] = labels.as_slice()
+        && let [above @ .., namechain, alt] = labels
         && namechain.eq_ignore_ascii_case(ALT_LABELS[0].as_bytes())
         && alt.eq_ignore_ascii_case(ALT_LABELS[1].as_bytes())
     {
-        return match above.last().map(|label| chain_name(label)) {
+        return Some(match above.last().map(|label| chain_name(label)) {
             None => Route::MountPoint,
             Some(None) => Route::NoSuchName,
             Some(Some(name)) => Route::Chain(name, Mount::Alt),
-        };
+        });
     }
-    if mounts.root && special::is_canary(&labels) {
-        return Route::Special(&special::CANARY);
+    if mounts.root && special::is_canary(labels) {
+        return Some(Route::Special(&special::CANARY));
     }
-    if let Some(special) = special::find(name) {
-        return Route::Special(special);
-    }
-    match labels.last().and_then(|label| chain_name(label)) {
-        Some(name) if mounts.root => Route::Chain(name, Mount::Root),
-        _ => Route::Legacy,
-    }
+    special::find(labels).map(Route::Special)
 }
 
 /// Whether the name of a question (uncompressed QNAME, QTYPE, QCLASS) may be registered on the
 /// chain, or is below one that may, at the root.
 pub fn is_registrable(question: &[u8]) -> bool {
-    let name = question.get(..question.len().saturating_sub(4)).and_then(names::to_name);
-    let route = name.map(|name| route(&name, Mounts { root: true, alt: true }));
-    matches!(route, Some(Route::Chain(_, Mount::Root)))
+    let route = route_question(question, Mounts { root: true, alt: true });
+    matches!(route, Route::Chain(_, Mount::Root))
 }
 
 /// The label as a name that may be registered on the chain.
-fn chain_name(label: &[u8]) -> Option<Name> {
+pub fn chain_name(label: &[u8]) -> Option<Name> {
     let label = std::str::from_utf8(label).ok()?.to_ascii_lowercase();
     if Reserved::of(&label).is_some() {
         return None;
@@ -108,7 +148,15 @@ mod tests {
     const BOTH: Mounts = Mounts { root: true, alt: true };
 
     fn routed(name: &str, mounts: Mounts) -> String {
-        match route(&DnsName::from_ascii(name).unwrap(), mounts) {
+        let dns_name = DnsName::from_ascii(name).unwrap();
+        let question = crate::dns::testing::question(name.trim_end_matches('.'), 1);
+        let decided = route(&dns_name, mounts);
+        assert_eq!(route_question(&question, mounts), decided, "{name}");
+        match deciding_label(&question, mounts) {
+            Some(label) => assert_eq!(label, last_label(&question)),
+            None => assert!(!matches!(decided, Route::Legacy | Route::Chain(_, Mount::Root))),
+        }
+        match decided {
             Route::Special(special) => format!("special {}", special.zone),
             Route::MountPoint => "mount point".into(),
             Route::NoSuchName => "no such name".into(),

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use super::inflight::InFlight;
@@ -27,7 +28,7 @@ pub enum FirstTryMode {
     /// Without DNSSEC.
     Unvalidated,
     /// To one of these; the answer is validated.
-    Validated(Vec<Target>),
+    Validated(SmallVec<[Target; 4]>),
     /// Not yet: the upstreams have to be probed first.
     Undetermined,
 }
@@ -109,7 +110,7 @@ impl DnssecSupport {
             Some((UpstreamDnssec::Supported, _)) => false,
             Some((_, again)) => again.is_some_and(|again| again <= now),
         };
-        let passing: Vec<Target> = targets().filter(passed).cloned().collect();
+        let passing: SmallVec<[Target; 4]> = targets().filter(passed).cloned().collect();
         let unknown = |target: &Target| all.get(target).is_some_and(|seen| !seen.sure);
         if targets().any(due) || (passing.is_empty() && targets().any(unknown)) {
             FirstTryMode::Undetermined

@@ -17,6 +17,7 @@ use super::dnssec_support::FirstTryMode;
 use super::judge::Judge;
 use super::loop_detect;
 use super::policy::ValidationPolicy;
+use super::rebind::has_private_address;
 use super::select::UpstreamAnswer;
 use super::shared::Shared;
 use super::transport::query::{QUERY_RANDOM_BYTES, Query, QueryFlags, ReplyCheck, ServerCaps};
@@ -154,12 +155,11 @@ impl FirstTries<'_> {
         if from != asked.server {
             return FirstReply::Stray;
         }
-        match asked.query.check(datagram, true) {
-            ReplyCheck::Stray | ReplyCheck::Bare(_) => return FirstReply::Stray,
-            ReplyCheck::Answer => {}
+        let packet = match asked.query.check(datagram, true) {
+            ReplyCheck::Stray | ReplyCheck::Bare => return FirstReply::Stray,
+            ReplyCheck::Answer(packet) => packet,
             _ => return FirstReply::Other,
-        }
-        let Ok(packet) = Packet::parse(datagram) else { return FirstReply::Other };
+        };
         // After a reload the upstreams may be others: the slow path asks again.
         if asked.generation != self.0.generation {
             return FirstReply::Other;
@@ -179,8 +179,11 @@ impl FirstTries<'_> {
             return FirstReply::Other;
         };
         // Names in zones with upstreams of their own never get here.
-        let received =
-            UpstreamAnswer { answer: self.0.selector.strip_private(received.answer), ..received };
+        let received = if has_private_address(&packet) {
+            UpstreamAnswer { answer: self.0.selector.strip_private(received.answer), ..received }
+        } else {
+            received
+        };
         self.0.cache_answer(&asked.key, &received);
         let answer = received.answer;
         let records = packet.section(Section::Answer);

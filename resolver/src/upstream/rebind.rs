@@ -74,13 +74,21 @@ impl Rebind {
 
     /// The extended error for a reply that has a private address where it may not.
     pub fn violation(&self, packet: &Packet<'_>) -> Option<Ede> {
-        let bytes = packet.bytes();
-        let mut records = packet.section(Section::Answer);
-        let address = records.find_map(|at| private_in(at.rtype, bytes.get(at.data..at.end)?))?;
+        let address = private_in_answer(packet)?;
         let question = packet.question();
         let name = crate::dns::names::to_name(&question[..question.len() - 4])?;
         self.covers(&name).then(|| error(&name, address))
     }
+}
+
+/// Whether an answer section has a private address.
+pub fn has_private_address(packet: &Packet<'_>) -> bool {
+    private_in_answer(packet).is_some()
+}
+
+fn private_in_answer(packet: &Packet<'_>) -> Option<IpAddr> {
+    let mut records = packet.section(Section::Answer);
+    records.find_map(|at| private_in(at.rtype, packet.bytes().get(at.data..at.end)?))
 }
 
 /// The first private address among records. The RDATA is read as bytes: records of the chain are

@@ -6,40 +6,17 @@
 
 use crate::{
     cache::Slot,
-    chain::mount::{Mount, Mounts},
+    chain::mount::Mount,
     dns::{
         message::{Packet, Section, rcode},
-        names, rtype,
+        rtype,
     },
     resolve,
     resolve::{
         Pipeline,
-        route::{Route, route},
+        route::{Route, route_question},
     },
 };
-use hickory_proto::rr::Name;
-use namechain_core::types::Name as ChainName;
-
-/// Which source is authoritative for a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// Legacy DNS, whatever the state of the chain.
-    Legacy,
-    /// Legacy DNS, as long as this name is not registered.
-    Unregistered(ChainName),
-    /// Not legacy DNS.
-    Other,
-}
-
-/// The source for the name at the start of a question.
-pub fn owner(question: &[u8], mounts: Mounts) -> Owner {
-    let name = question.get(..question.len().saturating_sub(4)).and_then(names::to_name);
-    match name.map(|name: Name| route(&name, mounts)) {
-        Some(Route::Legacy) => Owner::Legacy,
-        Some(Route::Chain(label, Mount::Root)) => Owner::Unregistered(label),
-        _ => Owner::Other,
-    }
-}
 
 /// Whether a cached answer is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +41,10 @@ impl Servable {
         if aliases && !resolve::is_whole(message, mounts, &pipeline.legacy) {
             return Servable::Unclear;
         }
-        match owner(packet.question(), mounts) {
-            Owner::Legacy => Servable::Whole,
-            Owner::Unregistered(_) => Servable::WholeIfUnregistered,
-            Owner::Other => Servable::Unclear,
+        match route_question(packet.question(), mounts) {
+            Route::Legacy => Servable::Whole,
+            Route::Chain(_, Mount::Root) => Servable::WholeIfUnregistered,
+            _ => Servable::Unclear,
         }
     }
 

@@ -1,13 +1,16 @@
 //! Looks a query up in the cache: the reply, or where the query has to go.
 
-use std::{cell::OnceCell, net::IpAddr, time::Duration};
-
-use namechain_core::types::Name;
+use std::{
+    cell::{OnceCell, RefCell},
+    net::IpAddr,
+    time::Duration,
+};
 
 use super::{
-    cacheable::{Owner, Servable, owner},
+    cacheable::Servable,
     query::ParsedQuery,
     reply::{CachedReply, REPLY_BUFFER_BYTES},
+    root_labels::{LegacyIn, RootLabels},
 };
 use crate::{
     cache::{Answer, Cache, EntryKind, Probe, Slot},
@@ -16,7 +19,10 @@ use crate::{
         validity::{BlockRange, Dependency, Validity},
     },
     dns::cookie::{Given, Jar, Secrets},
-    resolve::Pipeline,
+    resolve::{
+        Pipeline,
+        route::{chain_name, deciding_label, last_label},
+    },
     server::responder::Responder,
     telemetry::Origin,
 };
@@ -46,6 +52,7 @@ pub struct BatchContext<'a> {
     pub now: Duration,
     epoch: OnceCell<Option<u32>>,
     marks: OnceCell<ChainMarks>,
+    root_labels: &'a RefCell<RootLabels>,
     /// The secrets of DNS cookies, if cookies are on; and whether other machines have to send one.
     jar: Option<&'a Jar>,
     needs_cookie: bool,
@@ -86,19 +93,18 @@ impl FastQuery<'_> {
         written.map_or(FastOutcome::Slow, |length| FastOutcome::Reply(length, origin))
     }
 
-    /// Writes the reply from an answer of legacy DNS that has just arrived.
+    /// Writes the reply from an answer of legacy DNS that has just arrived. `alias`: whether the
+    /// answer may lead to a name of another source.
     pub fn reply_from(
         &self,
         answer: &Answer,
+        alias: bool,
         context: &BatchContext<'_>,
         out: &mut [u8; REPLY_BUFFER_BYTES],
     ) -> FastOutcome {
-        let whole = match Servable::of(answer.wire(), context.pipeline) {
-            Servable::Whole => true,
-            Servable::WholeIfUnregistered => context.is_unregistered(self.lower),
-            Servable::Unclear => false,
-        };
-        if !whole {
+        let unclear =
+            || alias && Servable::of(answer.wire(), context.pipeline) == Servable::Unclear;
+        if !context.is_legacy(self.lower) || unclear() {
             return FastOutcome::Slow;
         }
         let kept = CachedReply {
@@ -118,8 +124,8 @@ pub fn probe<'a>(parsed: &ParsedQuery, lower: &'a [u8]) -> Probe<'a> {
 }
 
 impl<'a> BatchContext<'a> {
-    /// The context of this moment.
-    pub fn new(responder: &'a Responder) -> Self {
+    /// The context of this moment. The labels have to be of this responder.
+    pub fn new(responder: &'a Responder, root_labels: &'a RefCell<RootLabels>) -> Self {
         let pipeline = responder.pipeline();
         BatchContext {
             pipeline,
@@ -127,6 +133,7 @@ impl<'a> BatchContext<'a> {
             now: responder.now(),
             epoch: OnceCell::new(),
             marks: OnceCell::new(),
+            root_labels,
             jar: responder.cookies(),
             needs_cookie: responder.requires_cookies(),
             secrets: OnceCell::new(),
@@ -186,7 +193,7 @@ impl<'a> BatchContext<'a> {
         }
         let whole = match Servable::in_slot(slot, self.pipeline) {
             Servable::Whole => true,
-            Servable::WholeIfUnregistered => self.is_unregistered(asked.lower),
+            Servable::WholeIfUnregistered => self.is_legacy_label(last_label(asked.lower)),
             Servable::Unclear => false,
         };
         // If a refresh is due and there is no plain-DNS upstream, the slow path does it.
@@ -247,32 +254,39 @@ impl<'a> BatchContext<'a> {
     }
 
     fn unknown(&self, asked: &FastQuery<'_>) -> FastOutcome {
-        let legacy = asked.parsed.recursion_desired
-            && match owner(asked.lower, self.pipeline.mounts) {
-                Owner::Legacy => true,
-                Owner::Unregistered(label) => self.is_known_unregistered(label),
-                Owner::Other => false,
-            };
-        if legacy && self.may_forward(asked) { FastOutcome::Forward } else { FastOutcome::Slow }
+        let legacy = asked.parsed.recursion_desired && self.is_legacy(asked.lower);
+        if legacy { FastOutcome::Forward } else { FastOutcome::Slow }
     }
 
     fn may_forward(&self, asked: &FastQuery<'_>) -> bool {
         self.pipeline.legacy.first_try_server(asked.lower).is_some()
     }
 
-    fn is_unregistered(&self, question: &[u8]) -> bool {
-        match owner(question, self.pipeline.mounts) {
-            Owner::Unregistered(label) => self.is_known_unregistered(label),
-            _ => false,
-        }
+    /// Whether legacy DNS is known to be authoritative for the name of a question, without asking.
+    fn is_legacy(&self, question: &[u8]) -> bool {
+        deciding_label(question, self.pipeline.mounts)
+            .is_some_and(|label| self.is_legacy_label(label))
     }
 
-    /// Whether the chain source can tell at once that nobody has registered the name. An entry that
-    /// was released is left to the slow path.
-    fn is_known_unregistered(&self, name: Name) -> bool {
-        let marks = *self.marks.get_or_init(|| self.pipeline.chain.marks());
-        let nothing = Dependency { name, value: None, range: BlockRange::ALL, marks, epoch: 0 };
-        self.epoch().is_some() && self.pipeline.chain.still_holds(&nothing)
+    /// Whether a last label is not for the chain: it can't be registered there, or the chain source
+    /// can tell at once that nobody has. An entry that was released is left to the slow path.
+    fn is_legacy_label(&self, label: &[u8]) -> bool {
+        let epoch = || self.epoch();
+        if self.root_labels.borrow().is_legacy(label, epoch) {
+            return true;
+        }
+        let name = chain_name(label).filter(|_| self.pipeline.mounts.root);
+        let legacy_in = match (name, self.epoch()) {
+            (None, _) => Some(LegacyIn::EveryEpoch),
+            (Some(_), None) => None,
+            (Some(name), Some(epoch)) => {
+                let marks = *self.marks.get_or_init(|| self.pipeline.chain.marks());
+                let range = BlockRange::ALL;
+                let nothing = Dependency { name, value: None, range, marks, epoch: 0 };
+                self.pipeline.chain.still_holds(&nothing).then_some(LegacyIn::Epoch(epoch))
+            }
+        };
+        legacy_in.inspect(|found| self.root_labels.borrow_mut().insert(label, *found)).is_some()
     }
 
     fn millis(&self) -> u64 {

@@ -13,6 +13,7 @@ mod lookup;
 mod pending;
 mod query;
 mod reply;
+mod root_labels;
 mod socket;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]

@@ -1,45 +1,51 @@
 //! Queries in flight to a plain-DNS upstream: one for all clients that ask the same.
 //!
+//! ```text
+//! start: a query in flight, in the outbox -> flush: one system call for those of one socket
+//! readable: replies, one system call for several -> Completed
+//! ```
+//!
 //! Only the first attempt is made here. If it brings no complete answer in time, the clients'
 //! queries go to the slow path, which retries with the other upstreams and over TCP.
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
     io::{self, ErrorKind},
     net::IpAddr,
+    sync::Arc,
     time::Duration,
 };
 
 use nix::sys::epoll::Epoll;
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     lookup::FastQuery,
     query::{MAX_QUESTION_BYTES, ParsedQuery},
     socket::Peer,
-    upstream_sockets::UpstreamSockets,
+    upstream_sockets::{Replies, UpstreamSockets, send_all},
 };
 use crate::{
     cache::Answer,
     os::random::Random,
     upstream::{FIRST_TRY_RANDOM_BYTES, FirstReply, FirstTry, Upstreams},
 };
-use std::sync::Arc;
 
 /// The most queries of one worker in flight.
 const MAX_IN_FLIGHT: usize = 1024;
 /// The most clients that wait for one answer.
 const MAX_WAITING: usize = 64;
-/// The most replies that are read from one socket at a time, so that no upstream delays the
-/// clients.
-const MAX_READ: usize = 64;
-/// Larger than any datagram that an upstream may send, in bytes.
-const UPSTREAM_BUFFER_BYTES: usize = 4096;
+/// How often replies are read from one socket at a time, so that no upstream delays the clients.
+const MAX_READS: usize = 4;
+/// The length of a query that needs no allocation: most are shorter.
+const SHORT_QUERY_BYTES: usize = 96;
 
 /// A client that waits for an answer.
 #[derive(Debug)]
 pub struct Waiter {
     /// The query.
-    pub datagram: Box<[u8]>,
+    pub datagram: SmallVec<[u8; SHORT_QUERY_BYTES]>,
     /// Its parts.
     parsed: ParsedQuery,
     /// The client's address, and the one it sent to.
@@ -77,13 +83,41 @@ impl Waiter {
     }
 }
 
+/// The clients that wait for an answer: most often one.
+pub type Waiters = SmallVec<[Waiter; 1]>;
+
 /// The result of a query in flight.
 #[derive(Debug)]
 pub enum Completed {
     /// An answer for these clients.
-    Answer(Arc<Answer>, Vec<Waiter>),
+    Answer {
+        /// The answer.
+        answer: Arc<Answer>,
+        /// Whether it has an alias.
+        alias: bool,
+        /// The clients.
+        waiters: Waiters,
+    },
     /// No answer: these queries go to the slow path.
-    Slow(Vec<Waiter>),
+    Slow(Waiters),
+}
+
+/// The hash of a cache key, which is unpredictable already.
+#[derive(Debug, Default)]
+struct KeyHash(u64);
+
+impl Hasher for KeyHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are hashed")
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 #[derive(Debug)]
@@ -91,8 +125,10 @@ struct PendingQuery {
     plain: FirstTry,
     port: usize,
     sent: Duration,
-    waiters: Vec<Waiter>,
+    waiters: Waiters,
     number: u64,
+    /// The hash of the cache key.
+    hash: u64,
 }
 
 /// The queries in flight.
@@ -101,12 +137,15 @@ pub struct PendingQueries {
     ports: UpstreamSockets,
     flights: Vec<Option<PendingQuery>>,
     free: Vec<u32>,
-    by_question: HashMap<Box<[u8]>, u32>,
+    /// By the hash of the cache key. Of two keys with one hash the second goes to the slow path.
+    by_hash: HashMap<u64, u32, BuildHasherDefault<KeyHash>>,
+    /// Those that are not sent yet.
+    outbox: Vec<u32>,
     /// When a query is given up: the time, its place, its number.
     deadlines: VecDeque<(Duration, u32, u64)>,
     random: Random,
     started: u64,
-    room: Box<[u8; UPSTREAM_BUFFER_BYTES]>,
+    replies: Replies,
 }
 
 impl PendingQueries {
@@ -116,15 +155,17 @@ impl PendingQueries {
             ports: UpstreamSockets::new(first_event),
             flights: Vec::new(),
             free: Vec::new(),
-            by_question: HashMap::new(),
+            by_hash: HashMap::default(),
+            outbox: Vec::new(),
             deadlines: VecDeque::new(),
             random: Random::default(),
             started: 0,
-            room: Box::new([0; UPSTREAM_BUFFER_BYTES]),
+            replies: Replies::default(),
         }
     }
 
-    /// Sends a query upstream for a client, if there is an upstream for it; whether that was done.
+    /// Makes a query for an upstream on behalf of a client, if there is an upstream for it; whether
+    /// that was done. [`PendingQueries::flush`] sends it.
     pub fn start(
         &mut self,
         asked: &FastQuery<'_>,
@@ -134,35 +175,34 @@ impl PendingQueries {
         now: Duration,
     ) -> bool {
         let waiter = |peer| Waiter::new(asked, peer, now);
-        let mut key = [0; MAX_QUESTION_BYTES + 1];
-        let key = key_of(asked, &mut key);
         if let Some(flight) =
-            self.by_question.get(key).and_then(|at| self.flights[*at as usize].as_mut())
+            self.by_hash.get(&asked.hash).and_then(|at| self.flights[*at as usize].as_mut())
         {
-            let room = flight.waiters.len() < MAX_WAITING;
-            if room {
+            let joins =
+                flight.waiters.len() < MAX_WAITING && flight.plain.key().probe() == asked.probe();
+            if joins {
                 flight.waiters.extend(peer.map(waiter));
             }
-            return room;
+            return joins;
         }
-        if self.by_question.len() >= MAX_IN_FLIGHT {
+        if self.by_hash.len() >= MAX_IN_FLIGHT {
             return false;
         }
-        match self.send(asked, legacy, epoll, now) {
+        match self.prepare(asked, legacy, epoll, now) {
             Ok(Some((plain, port))) => {
-                let waiters = peer.map(waiter).into_iter().collect();
-                self.send_query(key.into(), plain, port, waiters, legacy, now);
+                let waiters = peer.map_or_else(SmallVec::new, |peer| smallvec![waiter(peer)]);
+                self.enqueue(asked.hash, plain, port, waiters, legacy, now);
                 true
             }
             Ok(None) => false,
             Err(error) => {
-                tracing::debug!(%error, "a query could not be sent to an upstream");
+                tracing::debug!(%error, "there is no socket for a query to an upstream");
                 false
             }
         }
     }
 
-    fn send(
+    fn prepare(
         &mut self,
         asked: &FastQuery<'_>,
         legacy: &Upstreams,
@@ -178,24 +218,22 @@ impl PendingQueries {
         let Some(at) = self.ports.for_query(server, id, epoll, &mut self.random, now)? else {
             return Ok(None);
         };
-        let Some(port) = self.ports.get(at) else { return Ok(None) };
-        port.socket.send(plain.bytes())?;
         Ok(Some((plain, at)))
     }
 
-    fn send_query(
+    fn enqueue(
         &mut self,
-        key: Box<[u8]>,
+        hash: u64,
         plain: FirstTry,
         port: usize,
-        waiters: Vec<Waiter>,
+        waiters: Waiters,
         legacy: &Upstreams,
         now: Duration,
     ) {
         self.started += 1;
         let (id, number) = (plain.id(), self.started);
         let deadline = now + legacy.first_try_delay(plain.server());
-        let flight = Some(PendingQuery { plain, port, sent: now, waiters, number });
+        let flight = Some(PendingQuery { plain, port, sent: now, waiters, number, hash });
         let at = match self.free.pop() {
             Some(at) => {
                 self.flights[at as usize] = flight;
@@ -207,9 +245,34 @@ impl PendingQueries {
                 (self.flights.len() - 1) as u32
             }
         };
-        self.by_question.insert(key, at);
+        self.by_hash.insert(hash, at);
         self.ports.wait(port, id, at);
         self.deadlines.push_back((deadline, at, number));
+        self.outbox.push(at);
+    }
+
+    /// Sends the queries that were made since the last call. Those that the operating system
+    /// refuses go to the slow path.
+    pub fn flush(&mut self, completed: &mut Vec<Completed>) {
+        let outbox = std::mem::take(&mut self.outbox);
+        let mut left = outbox.as_slice();
+        let port_of = |flights: &[Option<PendingQuery>], at: u32| {
+            flights[at as usize].as_ref().map(|flight| flight.port)
+        };
+        while let Some(&first) = left.first() {
+            let port = port_of(&self.flights, first);
+            let same = left.iter().take_while(|at| port_of(&self.flights, **at) == port).count();
+            let (now, later) = left.split_at(same);
+            left = later;
+            let Some(socket) = port.and_then(|port| self.ports.get(port)) else { continue };
+            let queries = now.iter().filter_map(|at| self.flights[*at as usize].as_ref());
+            let refused = send_all(&socket.socket, queries.map(|query| query.plain.bytes()));
+            for at in refused {
+                completed.extend(self.complete(now[at]).map(Completed::Slow));
+            }
+        }
+        self.outbox = outbox;
+        self.outbox.clear();
     }
 
     /// Reads what has arrived at the socket of an event.
@@ -221,10 +284,17 @@ impl PendingQueries {
         completed: &mut Vec<Completed>,
     ) {
         let Some(at) = self.ports.of_event(event) else { return };
-        for _ in 0..MAX_READ {
+        for _ in 0..MAX_READS {
             let Some(port) = self.ports.get(at) else { return };
-            match port.socket.recv(self.room.as_mut_slice()) {
-                Ok(length) => self.on_datagram(at, length, legacy, now, completed),
+            match self.replies.receive(&port.socket) {
+                Ok(may_be_more) => {
+                    for number in 0..self.replies.count() {
+                        self.on_datagram(at, number, legacy, now, completed);
+                    }
+                    if !may_be_more {
+                        return;
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -236,17 +306,17 @@ impl PendingQueries {
         }
     }
 
-    /// Handles one datagram from the server of a port.
+    /// Handles one received datagram from the server of a port.
     fn on_datagram(
         &mut self,
         at: usize,
-        length: usize,
+        number: usize,
         legacy: &Upstreams,
         now: Duration,
         completed: &mut Vec<Completed>,
     ) {
         let Some(port) = self.ports.get(at) else { return };
-        let datagram = &self.room[..length];
+        let datagram = self.replies.datagram(number);
         let id = datagram.first_chunk::<2>().map(|id| u16::from_be_bytes(*id));
         let found =
             port.waiting.iter().find(|(other, _)| Some(*other) == id).map(|(_, flight)| *flight);
@@ -256,10 +326,9 @@ impl PendingQueries {
             Some(legacy.on_first_reply(&flight.plain, port.server, datagram, rtt))
         });
         match (reply, found) {
-            (Some(FirstReply::Answer { answer, .. }), Some(flight)) => {
-                completed.extend(
-                    self.complete(flight).map(|waiters| Completed::Answer(answer, waiters)),
-                );
+            (Some(FirstReply::Answer { answer, alias }), Some(flight)) => {
+                let answered = |waiters| Completed::Answer { answer, alias, waiters };
+                completed.extend(self.complete(flight).map(answered));
             }
             (Some(FirstReply::Other), Some(flight)) => {
                 completed.extend(self.complete(flight).map(Completed::Slow));
@@ -287,7 +356,7 @@ impl PendingQueries {
 
     /// Whether no query is in flight.
     pub fn is_idle(&self) -> bool {
-        self.by_question.is_empty()
+        self.by_hash.is_empty()
     }
 
     /// When the next query is given up.
@@ -302,21 +371,11 @@ impl PendingQueries {
     }
 
     /// Ends a query in flight; returns its waiters.
-    fn complete(&mut self, at: u32) -> Option<Vec<Waiter>> {
+    fn complete(&mut self, at: u32) -> Option<Waiters> {
         let flight = self.flights.get_mut(at as usize)?.take()?;
         self.free.push(at);
         self.ports.done(flight.port, flight.plain.id());
-        let key = flight.plain.key();
-        self.by_question.remove(key.bytes());
+        self.by_hash.remove(&flight.hash);
         Some(flight.waiters)
     }
-}
-
-/// The key of a question as in [`crate::cache::Key`], for the configured upstreams.
-fn key_of<'a>(asked: &FastQuery<'_>, room: &'a mut [u8; MAX_QUESTION_BYTES + 1]) -> &'a [u8] {
-    let probe = asked.probe();
-    let length = probe.question.len();
-    room[..length].copy_from_slice(probe.question);
-    room[length] = probe.flags;
-    &room[..=length]
 }

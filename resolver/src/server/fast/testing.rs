@@ -2,6 +2,7 @@
 //! and the fuzz target of queries.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     net::Ipv4Addr,
     sync::{
@@ -27,6 +28,7 @@ use super::{
     lookup::{BatchContext, FastOutcome, FastQuery, probe},
     query::{MAX_QUESTION_BYTES, ParsedQuery},
     reply::REPLY_BUFFER_BYTES,
+    root_labels::RootLabels,
 };
 use crate::{
     cache,
@@ -174,6 +176,7 @@ pub struct Paths {
     pub wall: Arc<AtomicU64>,
     pub chain: Chain,
     pub runtime: tokio::runtime::Runtime,
+    root_labels: RefCell<RootLabels>,
 }
 
 impl Paths {
@@ -207,6 +210,7 @@ impl Paths {
             wall,
             chain,
             runtime,
+            root_labels: RefCell::default(),
         }
     }
 
@@ -256,7 +260,7 @@ impl Paths {
         let lower = &lower[..parsed.question];
         let hash = self.responder.cache().hash(&probe(&parsed, lower));
         let asked = FastQuery { datagram: query, parsed, lower, hash, client: LOCAL.address };
-        let mut context = BatchContext::new(&self.responder);
+        let mut context = BatchContext::new(&self.responder, &self.root_labels);
         context.now += later;
         (context.answer(&asked, &mut out), out)
     }

@@ -3,12 +3,18 @@
 //! 5452 §9.2).
 
 use std::{
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, IoSlice, IoSliceMut},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
     time::Duration,
 };
 
-use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use nix::sys::{
+    epoll::{Epoll, EpollEvent, EpollFlags},
+    socket::{MsgFlags, MultiHeaders, recvmmsg},
+};
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
+use smallvec::SmallVec;
 
 use crate::os::random::Random;
 
@@ -25,6 +31,90 @@ const FIRST_PORT: u16 = 10_000;
 /// After this many datagrams that match no query, somebody may be guessing ids, and the socket is
 /// closed.
 const MAX_STRAYS: usize = 16;
+/// The most replies that are received by one system call.
+const MAX_REPLIES: usize = 16;
+/// Larger than any datagram that an upstream may send, in bytes.
+const REPLY_BUFFER_BYTES: usize = 4096;
+
+/// Sends datagrams on a connected socket; returns the numbers of those that the operating system
+/// refused.
+pub fn send_all<'d>(
+    socket: &UdpSocket,
+    datagrams: impl Iterator<Item = &'d [u8]>,
+) -> SmallVec<[usize; 1]> {
+    let slices: SmallVec<[[IoSlice<'_>; 1]; QUERIES]> =
+        datagrams.map(|datagram| [IoSlice::new(datagram)]).collect();
+    let mut refused = SmallVec::new();
+    let on_error = |error: io::Error| tracing::debug!(%error, "a query could not be sent");
+    // Most often there is one, for which there is a simpler call.
+    if let [[datagram]] = slices.as_slice() {
+        if let Err(error) = socket.send(datagram) {
+            on_error(error);
+            refused.push(0);
+        }
+        return refused;
+    }
+    let mut control: SmallVec<[SendAncillaryBuffer<'_, '_, '_>; QUERIES]> =
+        slices.iter().map(|_| SendAncillaryBuffer::default()).collect();
+    let parts = slices.iter().zip(&mut control);
+    let mut messages: SmallVec<[MMsgHdr<'_>; QUERIES]> =
+        parts.map(|(slice, control)| MMsgHdr::new(slice, control)).collect();
+    let mut done = 0;
+    while done < messages.len() {
+        match sendmmsg(socket, &mut messages[done..], SendFlags::DONTWAIT) {
+            Ok(sent) => done += sent.max(1),
+            Err(error) => {
+                on_error(error.into());
+                refused.push(done);
+                done += 1;
+            }
+        }
+    }
+    refused
+}
+
+/// Datagrams that were received together.
+#[derive(Debug)]
+pub struct Replies {
+    room: Box<[[u8; REPLY_BUFFER_BYTES]; MAX_REPLIES]>,
+    headers: MultiHeaders<()>,
+    lengths: SmallVec<[usize; MAX_REPLIES]>,
+}
+
+impl Default for Replies {
+    fn default() -> Self {
+        Self {
+            room: Box::new([[0; REPLY_BUFFER_BYTES]; MAX_REPLIES]),
+            headers: MultiHeaders::preallocate(MAX_REPLIES, None),
+            lengths: SmallVec::new(),
+        }
+    }
+}
+
+impl Replies {
+    /// Receives what has arrived, in place of the last datagrams; whether there may be more.
+    ///
+    /// # Errors
+    /// The operating system's error; `WouldBlock` if nothing has arrived.
+    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<bool> {
+        self.lengths.clear();
+        let mut slices = self.room.each_mut().map(|room| [IoSliceMut::new(room)]);
+        let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        let received = recvmmsg(fd, &mut self.headers, &mut slices, flags, None)?;
+        self.lengths.extend(received.map(|message| message.bytes));
+        Ok(self.lengths.len() == MAX_REPLIES)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// One of them.
+    pub fn datagram(&self, number: usize) -> &[u8] {
+        &self.room[number][..self.lengths[number].min(REPLY_BUFFER_BYTES)]
+    }
+}
 
 /// A socket, and the queries that wait for replies at it.
 #[derive(Debug)]

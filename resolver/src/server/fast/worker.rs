@@ -8,10 +8,12 @@
 //! answered at once.
 
 use std::{
+    cell::RefCell,
     future::Future,
     io,
     net::{Shutdown, UdpSocket},
     pin::Pin,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -35,6 +37,7 @@ use super::{
     lookup::{BatchContext, FastOutcome, FastQuery},
     pending::{Completed, PendingQueries},
     query::MAX_QUESTION_BYTES,
+    root_labels::RootLabels,
     socket::{Outbox, Peer, send_one},
 };
 use crate::{
@@ -109,6 +112,8 @@ pub struct Worker {
     /// The responder, and the [`ResponderHandle::version`] at which it was read.
     responder: Arc<Responder>,
     version: u64,
+    /// What is known of last labels with this responder.
+    root_labels: Rc<RefCell<RootLabels>>,
     /// Cloned into every slow answer in progress.
     working: mpsc::Sender<()>,
     done: mpsc::Receiver<()>,
@@ -144,6 +149,7 @@ impl Worker {
             current,
             responder,
             version,
+            root_labels: Rc::default(),
             working,
             done,
             runtime,
@@ -191,6 +197,7 @@ impl Worker {
         let version = self.current.version();
         if version != self.version {
             (self.version, self.responder) = (version, self.current.get());
+            self.root_labels.take();
         }
     }
 
@@ -239,11 +246,14 @@ impl Worker {
             self.refresh_responder();
             let responder = self.responder.clone();
             batch.read(&responder);
-            let context = BatchContext::new(&responder);
+            let root_labels = self.root_labels.clone();
+            let context = BatchContext::new(&responder, &root_labels);
             for (datagram, peer, asked) in batch.queries() {
                 self.query(&context, datagram, peer, asked.as_ref());
             }
             self.outbox.send(&self.socket);
+            self.pending.flush(&mut self.completed);
+            self.send_completed(&responder);
             if !full {
                 return Ok(false);
             }
@@ -304,7 +314,7 @@ impl Worker {
         let legacy = &context.pipeline.legacy;
         let started = self.pending.start(asked, peer, legacy, &self.epoll, context.now);
         if started && peer.is_some() {
-            context.cache.record_miss(&asked.probe());
+            context.cache.record_miss(asked.hash);
         }
         started
     }
@@ -314,17 +324,18 @@ impl Worker {
         if self.completed.is_empty() {
             return;
         }
-        let context = BatchContext::new(responder);
+        let root_labels = self.root_labels.clone();
+        let context = BatchContext::new(responder, &root_labels);
         let mut lower = [0; MAX_QUESTION_BYTES];
         for completed in std::mem::take(&mut self.completed) {
             let (answer, waiters) = match completed {
-                Completed::Answer(answer, waiters) => (Some(answer), waiters),
+                Completed::Answer { answer, alias, waiters } => (Some((answer, alias)), waiters),
                 Completed::Slow(waiters) => (None, waiters),
             };
             for waiter in waiters {
                 let asked = waiter.asked(&mut lower);
-                let outcome = answer.as_ref().map(|answer| {
-                    asked.reply_from(answer, &context, self.outbox.next(&self.socket))
+                let outcome = answer.as_ref().map(|(answer, alias)| {
+                    asked.reply_from(answer, *alias, &context, self.outbox.next(&self.socket))
                 });
                 match outcome {
                     Some(FastOutcome::Reply(length, origin)) => {

@@ -178,7 +178,7 @@ impl Exchange {
             };
             let message = &buffer[..length.map_err(network)?];
             let check = query.check(message, true);
-            bare |= matches!(check, ReplyCheck::Bare(_));
+            bare |= matches!(check, ReplyCheck::Bare);
             if let Some(step) = next_step(&server.into(), check, message, true)? {
                 if matches!(step, ExchangeStep::Reply(_)) {
                     self.sockets.release(connected, self.clock.now());
@@ -265,22 +265,22 @@ async fn tcp_round(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
 /// What a message means for the exchange; `None` if it has to be ignored.
 fn next_step(
     target: &Target,
-    check: ReplyCheck,
+    check: ReplyCheck<'_>,
     message: &[u8],
     udp: bool,
 ) -> Result<Option<ExchangeStep>, ExchangeError> {
     let malformed = |what| ExchangeError::Malformed { server: target.clone(), what };
     Ok(Some(match check {
         ReplyCheck::Stray => return Ok(None),
-        ReplyCheck::Bare(_) if udp => return Ok(None),
+        ReplyCheck::Bare if udp => return Ok(None),
         ReplyCheck::OtherCase => ExchangeStep::OtherCase,
         ReplyCheck::Truncated => ExchangeStep::TryTcp,
         ReplyCheck::Malformed(_) if message.len() == UDP_BUFFER_BYTES && udp => {
             ExchangeStep::TryTcp
         }
         ReplyCheck::NoEdns => ExchangeStep::NoEdns,
-        ReplyCheck::Answer => ExchangeStep::Reply(message.to_vec()),
-        ReplyCheck::Bare(_) => return Err(malformed("an error code without a question")),
+        ReplyCheck::Answer(_) => ExchangeStep::Reply(message.to_vec()),
+        ReplyCheck::Bare => return Err(malformed("an error code without a question")),
         ReplyCheck::OddRcode => return Err(malformed("an extended RCODE that was not asked for")),
         ReplyCheck::Malformed(Malformed(what)) => return Err(malformed(what)),
     }))

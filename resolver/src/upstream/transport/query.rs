@@ -63,8 +63,12 @@ pub struct Query {
 pub const QUERY_RANDOM_BYTES: usize = 2 + 32;
 
 /// What a received message is.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ReplyCheck {
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most messages are answers, which a box would cost an allocation"
+)]
+pub enum ReplyCheck<'r> {
     /// Not a reply to the query: forged or late.
     Stray,
     /// The answer, with the case of the question changed: by the server, or by a forger.
@@ -74,13 +78,13 @@ pub enum ReplyCheck {
     /// The server does not support EDNS.
     NoEdns,
     /// An error code without a question. Over UDP it is no reply.
-    Bare(u8),
+    Bare,
     /// The answer has an extended RCODE that no query of ours can cause.
     OddRcode,
     /// A reply to the query that is not a valid message.
     Malformed(Malformed),
-    /// The answer.
-    Answer,
+    /// The answer, parsed.
+    Answer(Packet<'r>),
 }
 
 impl Query {
@@ -149,7 +153,7 @@ impl Query {
     }
 
     /// Checks a message received from the server over UDP or TCP.
-    pub fn check(&self, reply: &[u8], udp: bool) -> ReplyCheck {
+    pub fn check<'r>(&self, reply: &'r [u8], udp: bool) -> ReplyCheck<'r> {
         if reply.len() < HEADER_BYTES
             || reply[..2] != self.bytes[..2]
             || reply[2] & QR_AND_OPCODE != QR
@@ -181,17 +185,15 @@ impl Query {
 
     /// Old servers reply to what they can't parse with nothing but a header. Over UDP anybody who
     /// guesses the id can send that.
-    fn check_bare(&self, code: u8, udp: bool) -> ReplyCheck {
+    fn check_bare(&self, code: u8, udp: bool) -> ReplyCheck<'static> {
         match code {
             rcode::FORMERR | rcode::NOTIMP if self.may_drop_edns && !udp => ReplyCheck::NoEdns,
-            rcode::FORMERR | rcode::SERVFAIL | rcode::NOTIMP | rcode::REFUSED => {
-                ReplyCheck::Bare(code)
-            }
+            rcode::FORMERR | rcode::SERVFAIL | rcode::NOTIMP | rcode::REFUSED => ReplyCheck::Bare,
             _ => ReplyCheck::Stray,
         }
     }
 
-    fn check_body(&self, reply: &[u8], code: u8) -> ReplyCheck {
+    fn check_body<'r>(&self, reply: &'r [u8], code: u8) -> ReplyCheck<'r> {
         let packet = match Packet::parse(reply) {
             Ok(packet) => packet,
             Err(malformed) => return ReplyCheck::Malformed(malformed),
@@ -211,7 +213,7 @@ impl Query {
                 ReplyCheck::NoEdns
             }
             (1, 0) if self.may_drop_edns => ReplyCheck::NoEdns, // BADVERS
-            (0, _) => ReplyCheck::Answer,
+            (0, _) => ReplyCheck::Answer(packet),
             _ => ReplyCheck::OddRcode,
         }
     }
@@ -271,11 +273,12 @@ mod tests {
     fn a_bare_refusal_is_none_of_edns_when_none_was_sent() {
         let mut reply = query(false).bytes()[..HEADER_BYTES].to_vec();
         reply[2..].copy_from_slice(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(query(false).check(&reply, false), ReplyCheck::Bare(1));
-        assert_eq!(query(true).check(&reply, false), ReplyCheck::NoEdns);
-        assert_eq!(query(true).check(&reply, true), ReplyCheck::Bare(1), "anybody can send it");
+        let bare = |check| matches!(check, ReplyCheck::Bare);
+        assert!(bare(query(false).check(&reply, false)));
+        assert!(matches!(query(true).check(&reply, false), ReplyCheck::NoEdns));
+        assert!(bare(query(true).check(&reply, true)), "anybody can send it");
         reply[3] = 0;
-        assert_eq!(query(true).check(&reply, true), ReplyCheck::Stray, "no refusal either");
+        assert!(matches!(query(true).check(&reply, true), ReplyCheck::Stray), "no refusal either");
     }
 
     proptest! {
@@ -289,7 +292,7 @@ mod tests {
         ) {
             let query = query(true);
             let mut reply = Build::reply(query.bytes()).a(60, [192, 0, 2, 1]).opt().done();
-            prop_assert_eq!(query.check(&reply, udp), ReplyCheck::Answer);
+            prop_assert!(matches!(query.check(&reply, udp), ReplyCheck::Answer(_)));
             for (at, byte) in &flips {
                 let at = at.index(reply.len());
                 reply[at] = *byte;
@@ -297,7 +300,7 @@ mod tests {
             if flips.len() == 3 {
                 reply.truncate(cut.index(reply.len()));
             }
-            if query.check(&reply, udp) == ReplyCheck::Answer {
+            if let ReplyCheck::Answer(_) = query.check(&reply, udp) {
                 prop_assert_eq!(&reply[..2], &query.bytes()[..2]);
                 let question = &reply[HEADER_BYTES..HEADER_BYTES + query.question().len()];
                 prop_assert!(question.eq_ignore_ascii_case(query.question()));
