@@ -513,13 +513,15 @@ def is_sound(net, left, right):
 
 
 def least_work(net, count, lead):
-    run = max(1, net.half_life // net.interval)
+    run, far = max(1, net.half_life // net.interval), 200 * net.half_life
     total = i = 0
     while i < count:
         k = min(run, count - i)
         least = lead - net.interval * (i + k - 1)
         if least <= 0:
             return min(total + (count - i) * work_late(net, 0), U128)
+        if least > far:
+            k = min(count - i, k + run * ((least - far) // (net.interval * run)))
         total += k * work_late(net, -least)
         i += k
         if total >= U128:

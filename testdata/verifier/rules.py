@@ -1,5 +1,6 @@
-"""Prices, what operations do, which blocks are valid: docs/protocol.md section 6."""
+"""Prices, what operations do, which blocks are valid: docs/protocol.md sections 6 and 9.1."""
 
+from copy import copy
 from dataclasses import replace
 
 import ed25519
@@ -14,6 +15,7 @@ MAX_REMOVED = 512
 PRICE_MIN, PRICE_MAX = 1024, 2**31
 COMMITS_AIMED_AT, BYTES_AIMED_AT = 20, 65536
 SILENT_STEPS = 160
+MAX_AHEAD = 300
 
 
 # 6.1 Prices
@@ -159,8 +161,8 @@ def register(net, state, op, key, entry, context):
     need(commit and not commit.is_over(net, now[1]), "commitment-unknown")
     need(commit.commitment == p.commitment_of(net, op.name, op.signer, op.salt), "commitment-unknown")
     need(not commit.spent, "commitment-spent")
-    need(now[0] >= commit.height + net.commit_blocks, "commitment-young")
-    need(now[1] >= commit.time + net.commit_time, "commitment-young")
+    need(now[0] >= min(commit.height + net.commit_blocks, p.U32), "commitment-young")
+    need(now[1] >= min(commit.time + net.commit_time, p.U64), "commitment-young")
     need(commit.work >= registration(net, op.name, commit.price), "commitment-underpaid")
     place = commit.height, commit.index
     if entry:
@@ -253,8 +255,8 @@ def take_title(net, op, after, owner):
 
 def accept(net, op, entry, after, now):
     _, _, height, time = entry.transfer
-    need(now[0] >= height + net.transfer_blocks, "transfer-young")
-    need(now[1] >= time + net.transfer_time, "transfer-young")
+    need(now[0] >= min(height + net.transfer_blocks, p.U32), "transfer-young")
+    need(now[1] >= min(time + net.transfer_time, p.U64), "transfer-young")
     take_title(net, op, after, op.signer)
     after.records = b""
 
@@ -321,12 +323,24 @@ class UpgradeNeeded(Exception):
     pass
 
 
-class Chain:
-    """A chain of valid blocks from the genesis block on."""
+class Postponed(Exception):
+    """Ahead of the clock (section 9.4)."""
 
-    def __init__(self, net):
-        self.net, self.state, self.headers, self.leaves, self.places = net, {}, [], [], {}
+
+class Chain:
+    """A chain of valid blocks from the genesis block on. Without a clock nothing is ahead of it."""
+
+    def __init__(self, net, clock=p.U64):
+        self.net, self.clock, self.state, self.headers, self.leaves, self.places = net, clock, {}, [], [], {}
         self.add(p.genesis(net))
+
+    def copy(self):
+        other = copy(self)
+        other.headers, other.leaves, other.places = self.headers[:], self.leaves[:], dict(self.places)
+        return other
+
+    def tip(self):
+        return p.header_id(self.net, self.headers[-1])
 
     def add(self, header):
         block_id = p.header_id(self.net, header)
@@ -348,6 +362,8 @@ class Chain:
         need(header.time >= parent.time, "header-time")
         need(header.due == p.next_due(net, parent.due, parent.time), "header-due")
         need(header.history_root == p.history_root(net, self.leaves), "history-root")
+        if header.time > min(self.clock + MAX_AHEAD, p.U64):
+            raise Postponed
 
     def check(self, raw):
         """The state after a block that follows, and its header."""
@@ -373,3 +389,37 @@ class Chain:
         need(header.bytes == next_price(net, parent.bytes, priced, BYTES_AIMED_AT, seconds), "price")
         need(header.state_root == state_root(net, state), "state-root")
         return state, header
+
+
+# 9.1 Fork choice
+
+
+def is_preferred(own, other):
+    """Whether a node leaves the tip of a chain for that of another."""
+    margin = min(own.leaves[-1].work, other.leaves[-1].work) // 2
+    return chain_work(other) > chain_work(own) + margin
+
+
+def chain_work(chain):
+    return sum(leaf.work for leaf in chain.leaves)
+
+
+class Node:
+    """What a node knows: the chain up to each block, and which it follows."""
+
+    def __init__(self, chain):
+        self.best, self.chains = chain, {chain.tip(): chain}
+
+    def receive(self, raw):
+        """Takes a block. One that is known, whose parent is not, or that breaks a rule changes nothing."""
+        parent = self.chains.get(p.read_block(raw)[0].previous)
+        if parent is None:
+            return
+        chain = parent.copy()
+        try:
+            chain.connect(raw)
+        except p.Refused:
+            return
+        self.chains.setdefault(chain.tip(), chain)
+        if is_preferred(self.best, chain):
+            self.best = chain

@@ -254,10 +254,12 @@ def verdict(judge, raw):
         return {"refused": refused} if (refused := refusal(judge, raw)) else {"accepted": True}
     except rules.UpgradeNeeded:
         return {"upgrade_needed": True}
+    except rules.Postponed:
+        return {"postponed": True}
 
 
 def block_cases(folder):
-    data = json.loads((folder / "chain.json").read_text())
+    data, forks = (json.loads((folder / name).read_text()) for name in ("chain.json", "forks.json"))
     cases = []
     for path in sorted((folder / "blocks").glob("*.json")):
         file = json.loads(path.read_text())
@@ -266,11 +268,25 @@ def block_cases(folder):
     for height, raw in enumerate(data["blocks"] + [None]):
         for rule, x in cases:
             if x["before"] == height:
-                wanted = {key: x[key] for key in ("refused", "accepted", "upgrade_needed") if key in x}
+                wanted = {key: x[key] for key in ("refused", "accepted", "upgrade_needed", "postponed") if key in x}
+                chain.clock = x.get("now", data["now"])
                 raw_case = unhex(x["block"]) + bytes(x.get("padding", 0))
                 check(f"{rule}: {x['about']}", verdict(chain.check, raw_case), wanted)
+        for x in forks["cases"]:
+            if x["before"] == height:
+                fork_case(chain, x, forks["now"])
         if raw:
+            chain.clock = data["now"]
             check(f"block {height + 1} of the chain", refusal(chain.connect, unhex(raw)), None)
+
+
+def fork_case(chain, x, now):
+    chain = chain.copy()
+    chain.clock = now
+    node = rules.Node(chain)
+    for number, arrival in enumerate(x["blocks"], 1):
+        node.receive(unhex(arrival["block"]))
+        check(f"tip after {number} blocks: {x['about']}", node.best.tip().hex(), arrival["tip"])
 
 
 def signatures(folder):

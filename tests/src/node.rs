@@ -1,7 +1,10 @@
 //! A node of a network: `namechaind` with data that outlive it, on loopback or in a network
 //! namespace.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -43,10 +46,31 @@ impl Host {
     /// # Panics
     /// If it does not start.
     pub fn node(&self, args: &[&str]) -> Daemon {
+        Daemon::from_command(self.node_command(args), self.home.path())
+    }
+
+    /// As [`Host::node`], with a clock that is ahead by so many seconds. `library` is that of
+    /// [`faketime`](crate::tools::faketime).
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn node_ahead(&self, library: &Path, seconds: u32, args: &[&str]) -> Daemon {
+        let mut command = self.node_command(args);
+        command.env("LD_PRELOAD", library).env("FAKETIME", format!("+{seconds}s"));
+        command.env("DONT_FAKE_MONOTONIC", "1");
+        Daemon::from_command(command, self.home.path())
+    }
+
+    fn node_command(&self, args: &[&str]) -> std::process::Command {
         let mut command = self.command("namechaind");
         command.args(["--network", "dev", "--api", "127.0.0.1:0", "--json", "--data-dir"]);
-        command.arg(self.home.path().join("data")).args(args);
-        Daemon::from_command(command, self.home.path())
+        command.arg(self.data()).args(args);
+        command
+    }
+
+    /// Where the data of its nodes are.
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join("data")
     }
 
     fn command(&self, program: &str) -> std::process::Command {

@@ -1,6 +1,6 @@
 //! The tools from outside: dig, kdig, drill, the tools of ldns, nsd.
 
-use std::{env, io::Write, path::PathBuf};
+use std::{env, fs, io::Write, path::PathBuf};
 
 /// Set in CI: a tool that is missing is then a failure.
 pub const REQUIRE: &str = "NAMECHAIN_REQUIRE_TOOLS";
@@ -25,6 +25,24 @@ pub fn available(test: &str, tools: &[&str]) -> bool {
     }
     skip(test, &format!("{missing:?} not installed"));
     false
+}
+
+/// The library of Debian's package `libfaketime`, which `faketime` comes with: for `LD_PRELOAD`. If
+/// it is not there, says that `test` is skipped.
+///
+/// # Panics
+/// If it is missing and [`REQUIRE`] is set.
+pub fn faketime(test: &str) -> Option<PathBuf> {
+    let dirs = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let found = dirs
+        .map(|entry| entry.path().join("faketime"))
+        .chain([PathBuf::from("/usr/lib/faketime")])
+        .map(|dir| dir.join("libfaketime.so.1"))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        skip(test, "libfaketime is not installed");
+    }
+    found
 }
 
 /// Says that `test` is skipped, and why.

@@ -5,7 +5,6 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -412,23 +411,11 @@ fn an_end_waits_for_what_is_on_its_way() {
     }
 }
 
-/// The library of Debian's package `libfaketime`, which `faketime` comes with.
-fn faketime() -> Option<PathBuf> {
-    let dirs =
-        std::fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path().join("faketime"));
-    dirs.chain([PathBuf::from("/usr/lib/faketime")])
-        .map(|dir| dir.join("libfaketime.so.1"))
-        .find(|file| file.is_file())
-}
-
 /// The wall's clock goes forward by a day, and back by two. Answers age by a clock that does
 /// neither.
 #[test]
 fn a_clock_that_jumps_changes_nothing() {
-    let Some(library) = faketime() else {
-        tools::skip("a_clock_that_jumps_changes_nothing", "libfaketime is not installed");
-        return;
-    };
+    let Some(library) = tools::faketime("a_clock_that_jumps_changes_nothing") else { return };
     let counting = Counting::start();
     let machine = Machine::new(counting.addr);
     drop(started(&machine));

@@ -56,14 +56,24 @@ impl User {
         run(self.home.path(), &node.url, args)
     }
 
+    /// As for a person, not for a script.
+    fn read(&self, node: &Node, args: &[&str]) -> Outcome {
+        run_with(self.home.path(), &node.url, &[], args)
+    }
+
     fn register(&self, node: &Node, more: &[&str]) -> Outcome {
         self.run(node, &[&["register", "alice", "--zone", "alice.zone"], more].concat())
     }
 }
 
 fn run(home: &Path, node: &str, args: &[&str]) -> Outcome {
+    run_with(home, node, &["--json"], args)
+}
+
+fn run_with(home: &Path, node: &str, before: &[&str], args: &[&str]) -> Outcome {
     let done = Command::new(env!("CARGO_BIN_EXE_zonetool"))
-        .args(["--node", node, "--keys", "keys", "--json"])
+        .args(["--node", node, "--keys", "keys"])
+        .args(before)
         .args(args)
         .current_dir(home)
         .env("HOME", home)
@@ -419,6 +429,40 @@ fn an_operation_that_was_overtaken_is_told() {
     assert_eq!(done.code, 7, "{}", done.stderr);
     let message = done.json()["error"]["message"].clone();
     assert_eq!(message, "another operation on alice was recorded instead: update [rule sequence]");
+}
+
+/// A person is told what a node has pruned, and where to ask instead; a script by a field.
+#[test]
+fn what_a_node_has_pruned_is_told() {
+    let user = User::new();
+    let node = Node::start(owned_by(&user));
+    let to = PublicKey([5; 32]).to_string();
+    assert_eq!(user.run(&node, &["transfer", "alice", "--to", &to, "--yes", "--wait"]).code, 0);
+    let whole = user.run(&node, &["history", "alice"]);
+    assert_eq!((whole.json()["pruned_below"].clone(), whole.stderr.as_str()), (Value::Null, ""));
+    assert!(!user.read(&node, &["status"]).stdout.contains("pruned"));
+    node.state().pruned_below = Some(90);
+    let status = user.read(&node, &["status"]);
+    let line = "blocks   kept from height 90 on, older ones are pruned";
+    assert!(status.stdout.contains(line), "{}", status.stdout);
+    assert!(status.stdout.contains("--node URL"), "{}", status.stdout);
+    let status = user.run(&node, &["status"]).json();
+    assert_eq!((&status["pruned"], &status["first_block"]), (&true.into(), &90.into()));
+    let told = "operations below block 90 are missing: this node has pruned their blocks; ask a \
+                node that keeps all blocks: --node URL\n";
+    let history = user.run(&node, &["history", "alice"]);
+    assert_eq!((history.code, history.stderr.as_str()), (0, told));
+    assert_eq!(history.json()["pruned_below"], 90);
+    assert_eq!(history.json()["operations"].as_array().unwrap().len(), 1);
+    // Where nothing is left, the name is not called unregistered.
+    node.state().history.clear();
+    let history = user.run(&node, &["history", "alice"]);
+    assert_eq!((history.code, history.stderr.as_str()), (0, told));
+    // Keys can't be judged without those before them.
+    let keys = user.run(&node, &["peer", "history", "alice"]);
+    let error = keys.json()["error"].clone();
+    assert_eq!((keys.code, &error["code"]), (3, &"pruned".into()), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("--node URL"), "{error}");
 }
 
 #[test]

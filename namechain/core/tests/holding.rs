@@ -205,6 +205,28 @@ fn who_was_away_follows_at_once() {
     assert!(node.learn(&branch));
 }
 
+/// A branch is held, then a block of ours comes late, so that nothing was followed live, and the
+/// branch's next block is followed at once: nothing is held any more.
+#[test]
+fn a_held_branch_that_is_followed_at_once_is_held_no_more() {
+    let mut ours = miner();
+    let trunk = ours.mine_empty(200);
+    let (mut other, mut branch) = other_miner();
+    branch.extend(other.mine_empty(200));
+    let storage = Miner::new().storage;
+    let mut node = Follower { chain: Chain::open(NETWORK, storage.clone()).unwrap(), now: 0 };
+    node.follow(&trunk);
+    assert!(!node.learn(&branch));
+    assert!(node.chain.hold().is_some());
+    let late = ours.mine_empty(1);
+    node.now = late[0].header.time + 3_601;
+    node.follow(&late);
+    assert!(node.learn(&other.mine_empty(1)));
+    assert_eq!(node.chain.tip_id(), other.chain.tip_id());
+    assert_eq!(node.chain.hold(), None);
+    assert_eq!(Chain::open(NETWORK, storage).unwrap().hold(), None);
+}
+
 /// A restart forgets neither that the chain was followed live nor how long the other has led.
 #[test]
 fn a_restart_forgets_nothing() {

@@ -3,4 +3,5 @@
 mod meet;
 mod restarts;
 mod scripts;
+mod settling;
 mod split;

@@ -13,7 +13,7 @@ use super::{input::parse_name, query::synced_status};
 use crate::{
     cli,
     client::Client,
-    error::CommandError,
+    error::{ASK_ANOTHER, CommandError},
     ui::{Ui, utc},
 };
 
@@ -27,6 +27,8 @@ struct History {
     operations: Vec<Past>,
     /// The height to continue at with `--from`, if there is more.
     next: Option<u32>,
+    /// Operations below this height are missing: the node has pruned their blocks.
+    pruned_below: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,14 +57,20 @@ struct Past {
 pub fn run(ui: Ui, client: &Client, args: &cli::HistoryArgs) -> Result<(), CommandError> {
     let name = parse_name(&args.name)?;
     synced_status(client)?;
-    let (operations, next) = operations(client, &name, args.from)?;
-    let operations = operations
+    let Operations { operations, next, pruned_below } = operations(client, &name, args.from)?;
+    let operations: Vec<Past> = operations
         .iter()
         .map(|(past, named)| past_of(past.height, past.time, past.id, named))
         .collect();
-    let history = History { name, operations, next };
-    if history.operations.is_empty() && args.from == 0 {
-        return Err(CommandError::NotRegistered(history.name));
+    if operations.is_empty() && args.from == 0 && pruned_below.is_none() {
+        return Err(CommandError::NotRegistered(name));
+    }
+    let history = History { name, operations, next, pruned_below };
+    if let Some(height) = history.pruned_below {
+        ui.print_note(&format!(
+            "operations below block {height} are missing: this node has pruned their blocks; \
+             {ASK_ANOTHER}"
+        ));
     }
     if let Some(next) = history.next {
         ui.print_note(&format!("to continue: zonetool history {} --from {next}", history.name));
@@ -74,14 +82,19 @@ pub fn run(ui: Ui, client: &Client, args: &cli::HistoryArgs) -> Result<(), Comma
 /// An operation with where it was recorded, as the node says.
 pub type Recorded = (PastOperation, SignedOperation);
 
-/// The operations on a name from a height on, at most [`MAX_OPERATIONS`], and the height at which
-/// there are more.
-pub fn operations(
-    client: &Client,
-    name: &Name,
-    from: u32,
-) -> Result<(Vec<Recorded>, Option<u32>), CommandError> {
-    let (mut operations, mut next) = (Vec::new(), Some(from));
+/// The operations on a name, from a height on.
+pub struct Operations {
+    /// At most [`MAX_OPERATIONS`].
+    pub operations: Vec<Recorded>,
+    /// The height at which there are more.
+    pub next: Option<u32>,
+    /// There were some below this height, and the node has pruned their blocks.
+    pub pruned_below: Option<u32>,
+}
+
+/// The operations on a name from a height on.
+pub fn operations(client: &Client, name: &Name, from: u32) -> Result<Operations, CommandError> {
+    let (mut operations, mut next, mut pruned_below) = (Vec::new(), Some(from), None);
     while let Some(from) = next
         && operations.len() < MAX_OPERATIONS
     {
@@ -94,8 +107,9 @@ pub fn operations(
             operations.push((past, named));
         }
         next = page.next;
+        pruned_below = pruned_below.or(page.pruned_below);
     }
-    Ok((operations, next))
+    Ok(Operations { operations, next, pruned_below })
 }
 
 /// Decodes the operation's bytes: of the node's other fields, only height and time are used.

@@ -9,7 +9,7 @@ use crate::{
     client::Client,
     clock,
     dates::describe_time,
-    error::CommandError,
+    error::{ASK_ANOTHER, CommandError},
     ui::{Ui, duration, escape_line},
 };
 
@@ -104,6 +104,16 @@ fn describe(status: &Status) -> String {
         lines.push((
             "second",
             format!("{} at height {}, {work} expected hashes", other.id, other.height),
+        ));
+    }
+    if status.pruned {
+        lines.push((
+            "blocks",
+            format!(
+                "kept from height {} on, older ones are pruned; for what names did before that, \
+                 {ASK_ANOTHER}",
+                status.first_block
+            ),
         ));
     }
     if let Some(next) = status.protocol.next {

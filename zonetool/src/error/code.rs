@@ -140,6 +140,8 @@ error_codes! {
     NoAddress "no-address" NotFound;
     /// The node does not have it.
     NotFound "not-found" NotFound;
+    /// The node has pruned the old blocks that this takes.
+    Pruned "pruned" NotFound;
 
     /// There is no key file.
     NoKey "no-key" Key;

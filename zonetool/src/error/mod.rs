@@ -28,6 +28,9 @@ use crate::{
     zone::ZoneError,
 };
 
+/// What to do where a node has pruned old blocks.
+pub const ASK_ANOTHER: &str = "ask a node that keeps all blocks: --node URL";
+
 /// Why a command ends without its result.
 #[derive(Debug, Error)]
 pub enum CommandError {
@@ -75,6 +78,11 @@ pub enum CommandError {
     /// The name has no owner, and this machine has committed to it; where that stands.
     #[error("{0} is not registered yet: the commitment of this machine {1}")]
     CommitmentOpen(Name, String),
+    /// The node has pruned a part of the name's history.
+    #[error(
+        "the node has pruned the history of {0} below block {1}, so its keys can't be followed"
+    )]
+    Pruned(Name, u32),
     /// The name can't be registered.
     #[error("{0} is reserved: {1}")]
     Reserved(Name, Reserved),
@@ -272,6 +280,7 @@ impl CommandError {
             CommandError::NotRegistered(_)
             | CommandError::RegistrationPending(_)
             | CommandError::CommitmentOpen(..) => ErrorCode::NotRegistered,
+            CommandError::Pruned(..) => ErrorCode::Pruned,
             CommandError::NoMessaging(_) => ErrorCode::NoIdentity,
             CommandError::Reserved(..) => ErrorCode::Reserved,
             CommandError::Taken(..) => ErrorCode::Taken,
@@ -323,6 +332,7 @@ impl CommandError {
                 "for example --node http://127.0.0.1:7380".into()
             }
             CommandError::Name(text, NameError::Character(_)) => return Some(hint_to_name(text)),
+            CommandError::Pruned(..) => ASK_ANOTHER.into(),
             CommandError::NotRegistered(name) => {
                 format!("to register it: zonetool register {name} --zone FILE")
             }
@@ -424,6 +434,7 @@ fn client_code(error: &ClientError) -> ErrorCode {
         ClientError::Refused(refusal) => match (&refusal.rule, refusal.code.as_str()) {
             (Some(rule), _) => rule_code(rule),
             (_, "not-found") => ErrorCode::NotFound,
+            (_, "pruned") => ErrorCode::Pruned,
             (_, "unavailable") => ErrorCode::NotSynced,
             (_, "bad-request") => ErrorCode::BadRequest,
             _ => ErrorCode::NodeRefused,

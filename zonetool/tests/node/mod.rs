@@ -80,6 +80,8 @@ pub struct State {
     pub submitted: Vec<&'static str>,
     /// Where it says that the history goes on.
     pub next: Option<u32>,
+    /// Below which height it has pruned blocks with operations on the name.
+    pub pruned_below: Option<u32>,
     /// It is not synced.
     pub syncing: bool,
     /// What happens at the second look at a name that is recorded.
@@ -232,7 +234,7 @@ impl State {
                 name: name.parse().unwrap(),
                 operations: self.history.clone(),
                 next: self.next,
-                pruned_below: None,
+                pruned_below: self.pruned_below,
             })),
             ["commitments", commitment] => {
                 let info = self.commitment(commitment.parse().unwrap());
@@ -359,8 +361,8 @@ impl State {
             serve_depth: SERVE_DEPTH_BLOCKS,
             served_height: self.height.saturating_sub(SERVE_DEPTH_BLOCKS),
             synced: !self.syncing && self.catching_up == 0,
-            pruned: false,
-            first_block: 0,
+            pruned: self.pruned_below.is_some(),
+            first_block: self.pruned_below.unwrap_or(0),
             mempool_operations: 0,
             mempool_bytes: 0,
             mining: "off".into(),

@@ -232,7 +232,14 @@ impl Chain {
         changes.push(Change::Tip(tip));
         let mut following = self.following.clone();
         following.on_connected(fork, &outcome.connected, now);
-        if following.hold.as_ref().is_some_and(|hold| hold.tip == tip) {
+        // Followed now, to whichever of its blocks.
+        let is_held = |change: &Change| {
+            let hold = following.hold.as_ref();
+            hold.is_some_and(|hold| {
+                *change == Change::Active(hold.fork_height + 1, Some(hold.first))
+            })
+        };
+        if changes.iter().any(is_held) {
             following.hold = None;
         }
         if following != self.following {

@@ -10,6 +10,10 @@ use crate::{
     types::{Header, Target},
 };
 
+/// Headers that are early by more half-lives than that need no more work: 2^-200 is far below what
+/// a target can be.
+pub(super) const MAX_HALVINGS: i128 = 200;
+
 /// When the header after `parent` is due, in seconds of Unix time.
 pub fn next_due(params: &Params, parent: &Header) -> u64 {
     parent.due.max(parent.time).saturating_add(params.block_interval)
@@ -30,10 +34,9 @@ pub fn target(params: &Params, late: i128) -> Target {
     if params.fixed || late >= 0 {
         return params.easiest_target;
     }
-    // The exponent of two by which the target moves, in 1/65536, by floor division. 2^-200 is far
-    // below what a target can be.
+    // The exponent of two by which the target moves, in 1/65536, by floor division.
     let half_life = i128::from(params.target_half_life);
-    let exponent = (late * 65_536).div_euclid(half_life).max(-200 << 16) as i64;
+    let exponent = (late * 65_536).div_euclid(half_life).max(-MAX_HALVINGS << 16) as i64;
     let (shift, fraction) = (exponent >> 16, (exponent & 0xffff) as u64);
     // 65536 * 2^(fraction / 65536), by a cubic that is exact at both ends and right within 0.013 %.
     let cubic = 195_766_423_245_049 * u128::from(fraction)

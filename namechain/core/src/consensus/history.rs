@@ -132,28 +132,38 @@ impl HistoryNode {
     }
 
     /// The least work that `leaves` headers can have had, of which the last is as early as this
-    /// node says. Summed over runs of headers in which the target moves by a factor of two at most.
+    /// node says.
     fn least_work(&self, params: &Params, leaves: u64) -> u128 {
         let lead = i128::from(self.last.due) - i128::from(self.last.time);
-        let interval = i128::from(params.block_interval.max(1));
-        let run = (params.target_half_life / params.block_interval.max(1)).max(1);
-        let (mut sum, mut counted) = (0u128, 0u64);
-        while counted < leaves {
-            let length = run.min(leaves - counted);
-            let least = lead - interval * i128::from(counted + length - 1);
-            let (length, done) =
-                if least <= 0 { (leaves - counted, true) } else { (length, false) };
-            let work = difficulty::target(params, -least.max(0)).work();
-            sum = sum.saturating_add(work.saturating_mul(length.into()));
-            // Who sends a node chooses its lead and its leaves: what it claims is exceeded, or the
-            // sum can't grow, after at most 128 halvings of the target.
-            if done || sum > self.work || sum == u128::MAX {
-                break;
-            }
-            counted += length;
-        }
-        sum
+        least_work(params, leaves, lead).0
     }
+}
+
+/// The least work of `leaves` headers that end `lead` seconds early, and in how many steps it was
+/// summed: over runs of headers in which the target moves by a factor of two at most. Runs that are
+/// so early that their targets can't differ are one step, as whoever sends a node chooses both
+/// numbers.
+fn least_work(params: &Params, leaves: u64, lead: i128) -> (u128, u32) {
+    let interval = i128::from(params.block_interval.max(1));
+    let run = (params.target_half_life / params.block_interval.max(1)).max(1);
+    let far = i128::from(params.target_half_life) * difficulty::MAX_HALVINGS;
+    let (mut sum, mut counted, mut steps) = (0u128, 0u64, 0);
+    while counted < leaves && sum < u128::MAX {
+        let mut length = run.min(leaves - counted);
+        let least = lead - interval * i128::from(counted + length - 1);
+        if least <= 0 {
+            length = leaves - counted;
+        } else if least > far {
+            // Below 2^64 / interval, as a lead is below 2^64.
+            let more = (least - far) / (interval * i128::from(run));
+            length = length.saturating_add(run.saturating_mul(more as u64)).min(leaves - counted);
+        }
+        let work = difficulty::target(params, -least.max(0)).work();
+        sum = sum.saturating_add(work.saturating_mul(length.into()));
+        counted += length;
+        steps += 1;
+    }
+    (sum, steps)
 }
 
 impl History {
@@ -284,6 +294,29 @@ mod tests {
         assert_eq!(work, (1..=70).sum::<u128>(), "the peaks carry the work of all leaves");
         assert_eq!(peaks[0].first, leaf(0).first);
         assert_eq!(peaks.last().unwrap().last, leaf(69).last);
+    }
+
+    #[test]
+    fn the_least_work_is_summed_in_few_steps_whatever_is_claimed() {
+        for network in Network::ALL {
+            let params = network.params();
+            for leaves in [1, 22, 23, 1 << 14, 1 << 31, 1 << 32] {
+                for lead in [0, 1, 540_000, 540_001, 1_240_000, 1 << 40, (1 << 64) - 1] {
+                    let (_, steps) = least_work(params, leaves, lead);
+                    assert!(steps <= 210, "{steps} for {leaves} that end {lead} s early");
+                }
+            }
+        }
+        // Runs that are taken at once sum up as if each were taken by itself.
+        let params = Network::Main.params();
+        let each = |leaves: u64, lead: i128| -> u128 {
+            let work = |at: u64| difficulty::target(params, 120 * i128::from(at) - lead).work();
+            let ends = (0..leaves.div_ceil(22)).map(|run| ((run + 1) * 22).min(leaves));
+            ends.map(|end| work(end - 1) * u128::from((end - 1) % 22 + 1)).sum()
+        };
+        for (leaves, lead) in [(5_000, 1_240_000), (4_500, 1_240_000), (9_000, 1_240_077)] {
+            assert_eq!(least_work(params, leaves, lead).0, each(leaves, lead));
+        }
     }
 
     #[test]

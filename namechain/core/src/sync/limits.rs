@@ -158,7 +158,7 @@ pub const FORGIVEN_EVERY_MS: u64 = 30_000;
 /// How many blocks a node that had caught up before must be behind to count as not synced.
 pub const MAX_BLOCKS_BEHIND: u32 = 6;
 /// Clocks of most peers that are further off than this, in seconds, are worth a warning: blocks
-/// more than ten minutes ahead are not taken.
+/// that are further ahead are not taken.
 pub const CLOCK_WARNING_SECONDS: u64 = 300;
 
 /// What an misbehavior costs.

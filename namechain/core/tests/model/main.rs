@@ -11,8 +11,10 @@
 //! On the network `dev` multipliers stand still; `prices` has the same operations on the numbers of
 //! `test`, without blocks to be mined.
 //!
-//! `NAMECHAIN_HISTORIES` sets how many histories there are (default 300 and 400), `NAMECHAIN_SEED`
-//! the seed that they come from (default 1). What fails is shrunk and printed.
+//! `holds` has which branch is followed and which is held back, against a model of its own.
+//!
+//! `NAMECHAIN_HISTORIES` sets how many histories there are (default 300, 400 and 150),
+//! `NAMECHAIN_SEED` the seed that they come from (default 1). What fails is shrunk and printed.
 //!
 //! ```text
 //! NAMECHAIN_HISTORIES=100000 cargo test -p namechain-core --test model
@@ -23,6 +25,7 @@ mod build;
 #[path = "../common/mod.rs"]
 mod common;
 mod edges;
+mod holds;
 mod ledger;
 mod plain_map;
 mod plan;

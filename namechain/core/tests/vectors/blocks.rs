@@ -12,6 +12,8 @@ struct Case {
     before: usize,
     block: Vec<u8>,
     padding: usize,
+    /// The clock, if not that of the chain.
+    now: Option<u64>,
     verdict: Verdict,
 }
 
@@ -21,6 +23,8 @@ enum Verdict {
     /// Refused for another rule than the one that the file is about.
     RefusedFor(&'static str),
     UpgradeNeeded,
+    /// Ahead of the clock.
+    Postponed,
 }
 
 impl Case {
@@ -33,11 +37,15 @@ impl Case {
         if self.padding > 0 {
             value["padding"] = json!(self.padding);
         }
+        if let Some(now) = self.now {
+            value["now"] = json!(now);
+        }
         match self.verdict {
             Verdict::Accepted => value["accepted"] = json!(true),
             Verdict::Refused => value["refused"] = json!(self.rule),
             Verdict::RefusedFor(rule) => value["refused"] = json!(rule),
             Verdict::UpgradeNeeded => value["upgrade_needed"] = json!(true),
+            Verdict::Postponed => value["postponed"] = json!(true),
         }
         value
     }
@@ -61,7 +69,15 @@ impl Empty<'_> {
         let mut head = Head { nonce: 0, ..self.head.clone() };
         change(&mut head);
         let block = block(&head.search(NET, true), &[]);
-        Case { rule, about, before: BEFORE, block, padding: 0, verdict: Verdict::Refused }
+        Case {
+            rule,
+            about,
+            before: BEFORE,
+            block,
+            padding: 0,
+            now: None,
+            verdict: Verdict::Refused,
+        }
     }
 
     fn accepted(
@@ -75,7 +91,7 @@ impl Empty<'_> {
 
     fn bytes(&self, rule: &'static str, about: &'static str, bytes: Vec<u8>) -> Case {
         let verdict = Verdict::Refused;
-        Case { rule, about, before: BEFORE, block: bytes, padding: 0, verdict }
+        Case { rule, about, before: BEFORE, block: bytes, padding: 0, now: None, verdict }
     }
 
     fn good(&self) -> Vec<u8> {
@@ -145,7 +161,15 @@ fn after_early(story: &Maker) -> Vec<Case> {
         let mut head = Head { nonce: 0, ..head.clone() };
         change(&mut head);
         let block = block(&head.search(NET, true), &[]);
-        Case { rule: "header-due", about, before: at, block, padding: 0, verdict: Verdict::Refused }
+        Case {
+            rule: "header-due",
+            about,
+            before: at,
+            block,
+            padding: 0,
+            now: None,
+            verdict: Verdict::Refused,
+        }
     };
     let time = story.heads[at].time;
     let mut price =
@@ -210,6 +234,7 @@ fn operations(story: &Maker) -> Vec<Case> {
         before: BEFORE,
         block,
         padding: 0,
+        now: None,
         verdict,
     };
     let wrong_index = block_of(&pair, vec![entry(1, &one), entry(0, &two)]);
@@ -275,6 +300,7 @@ fn share(story: &Maker) -> Vec<Case> {
         before: FULL - 1,
         block,
         padding: 0,
+        now: None,
         verdict,
     };
     let recovers = recovers(&maker, time);
@@ -313,6 +339,7 @@ fn counted(story: &Maker) -> Vec<Case> {
         before: FULL,
         block,
         padding: 0,
+        now: None,
         verdict,
     };
     let bytes = recovers[1].bytes().len();
@@ -336,6 +363,37 @@ fn counted(story: &Maker) -> Vec<Case> {
     ]
 }
 
+/// Headers ahead of the clock, on both sides of the limit.
+fn postponed(story: &Maker) -> Vec<Case> {
+    let empty = Empty::new(story);
+    let time = empty.head.time;
+    let maker = story.cut(BEFORE);
+    let last = maker.head(u64::MAX, &[], &State::new()).search(NET, true);
+    let last = block(&last, &[]);
+    let at = |about, block: &[u8], now, verdict| Case {
+        now: Some(now),
+        verdict,
+        ..empty.bytes("postponed", about, block.to_vec())
+    };
+    let good = empty.good();
+    let bad = block(&Head { nonce: 0, ..empty.head.clone() }.search(NET, false), &[]);
+    vec![
+        at("299 s ahead of the clock", &good, time - 299, Verdict::Accepted),
+        at("300 s ahead of the clock", &good, time - 300, Verdict::Accepted),
+        at("301 s ahead of the clock", &good, time - 301, Verdict::Postponed),
+        at("a clock at 0", &good, 0, Verdict::Postponed),
+        at(
+            "without its work, 300 s ahead of the clock",
+            &bad,
+            time - 300,
+            Verdict::RefusedFor("header-work"),
+        ),
+        at("of the time 2^64 - 1, 300 s ahead", &last, u64::MAX - 300, Verdict::Accepted),
+        at("of the time 2^64 - 1, 301 s ahead", &last, u64::MAX - 301, Verdict::Postponed),
+        at("of the time 2^64 - 1, 299 s ahead", &last, u64::MAX - 299, Verdict::Accepted),
+    ]
+}
+
 /// 41 Commits where the chain has 40.
 fn commits(story: &Maker) -> Case {
     let maker = story.cut(FULL);
@@ -350,11 +408,12 @@ fn commits(story: &Maker) -> Case {
         before: FULL,
         block: block(&maker.head(time, &ops, &state).search(NET, true), &ops),
         padding: 0,
+        now: None,
         verdict: Verdict::Refused,
     }
 }
 
-/// All files: `chain.json`, and one for each rule.
+/// All files: `chain.json`, `forks.json`, and one for each rule.
 pub fn files() -> Vec<(String, Value)> {
     let story = story();
     let blocks: Vec<String> = story.blocks[1..].iter().map(hex::encode).collect();
@@ -372,6 +431,7 @@ pub fn files() -> Vec<(String, Value)> {
         operations(&story),
         share(&story),
         counted(&story),
+        postponed(&story),
         vec![commits(&story)],
     ];
     for case in cases.iter().flatten() {
@@ -380,5 +440,6 @@ pub fn files() -> Vec<(String, Value)> {
     let files = files.into_iter().map(|(rule, cases)| {
         (format!("blocks/{rule}.json"), json!({ "rule": rule, "cases": cases }))
     });
-    files.chain([("chain.json".to_owned(), chain)]).collect()
+    let beside = [("chain.json", chain), ("forks.json", super::forks::forks(&story))];
+    files.chain(beside.map(|(path, value)| (path.to_owned(), value))).collect()
 }

@@ -9,6 +9,7 @@ mod blocks;
 mod cases;
 mod chain;
 mod encodings;
+mod forks;
 mod judge;
 mod numbers;
 mod operation;
@@ -27,7 +28,7 @@ use std::{
     process::Command,
 };
 
-use judge::{Verdict, check_wire, judge_block, judge_operation};
+use judge::{Verdict, check_wire, judge_arrivals, judge_block, judge_operation};
 use namechain_core::consensus::RuleViolation;
 use serde_json::{Value, json};
 
@@ -115,12 +116,14 @@ fn blocks_are_judged_as_the_page_says() {
             let mut bytes = judge::bytes(&case["block"]);
             bytes.resize(bytes.len() + case["padding"].as_u64().unwrap_or(0) as usize, 0);
             let before = &blocks[..judge::number(&case["before"])];
+            let now = case.get("now").map_or(now, judge::number);
             let found = match judge_block(network, now, before, &bytes) {
                 Verdict::Accepted => json!({ "accepted": true }),
                 Verdict::Refused(rule) => json!({ "refused": rule }),
                 Verdict::UpgradeNeeded => json!({ "upgrade_needed": true }),
+                Verdict::Postponed => json!({ "postponed": true }),
             };
-            let verdicts = ["accepted", "refused", "upgrade_needed"];
+            let verdicts = ["accepted", "refused", "upgrade_needed", "postponed"];
             let expected = verdicts.iter().find(|verdict| case.get(**verdict).is_some()).unwrap();
             if found != json!({ (*expected): case[*expected] }) {
                 wrong.push(format!("{rule}: {}: {found}", case["about"]));
@@ -128,6 +131,15 @@ fn blocks_are_judged_as_the_page_says() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    let forks = read("forks.json");
+    for case in forks["cases"].as_array().unwrap() {
+        let arrivals = case["blocks"].as_array().unwrap();
+        let before = &blocks[..judge::number(&case["before"])];
+        let come: Vec<Vec<u8>> = arrivals.iter().map(|it| judge::bytes(&it["block"])).collect();
+        let tips: Vec<Value> = arrivals.iter().map(|it| it["tip"].clone()).collect();
+        let now = judge::number(&forks["now"]);
+        assert_eq!(judge_arrivals(network, now, before, &come), tips, "{}", case["about"]);
+    }
 }
 
 #[test]

@@ -264,6 +264,95 @@ fn far(claims: &mut Claims) {
     }
 }
 
+/// A node over as many headers as a power of two, from a time on, whose due times run ahead of its
+/// times by 600,000 s: it can have had any work.
+fn node(exponent: u8, work: u128, (time, due): (u64, u64), lead: u64) -> RangeNode {
+    let first = (due, due);
+    let last = (time.max(due) + 600_000, time.max(due) + 600_000 + lead);
+    RangeNode { hash: [exponent; 32], work, first, last }
+}
+
+/// Sums of work that stop at 2^128 - 1, and how much a long lead demands.
+fn large(claims: &mut Claims) {
+    let easiest = |exponent: u8| late_work(0) << exponent;
+    let most = |exponent: u8| if exponent < 30 { easiest(exponent) } else { u128::MAX };
+    let wraps = |left: &RangeNode, right: &RangeNode| RangeNode {
+        work: left.work.wrapping_add(right.work),
+        ..RangeNode::join(NET, left, right)
+    };
+    let joins = |left: &RangeNode, right: &RangeNode| RangeNode::join(NET, left, right);
+    let about = "the first of 2^32 headers; the sum of the work stops at 2^128 - 1";
+    claims.add(about, &first_of(32, most, 0, &joins), true);
+    let about = "the first of 2^32 headers; the sum of the work goes around";
+    claims.add(about, &first_of(32, most, 0, &wraps), false);
+    let about = "the last of 2^32 headers; the work before stops at 2^128 - 1";
+    claims.add(about, &last_of(most, u128::MAX), true);
+    let about = "the last of 2^32 headers; the work before goes around";
+    claims.add(about, &last_of(most, u128::MAX - 1), false);
+    // A lead that is long beyond the hardest target, for a part of the headers and for all.
+    let (lead, n) = (1_240_000, 1 << 14);
+    let least = least_work(n, i128::from(lead));
+    let with = |work: u128| move |exponent| if exponent == 14 { work } else { easiest(exponent) };
+    for (work, holds) in [(least, true), (least - 1, false)] {
+        let about = "2^14 headers that end 1,240,000 s early, with the least work, or one less";
+        claims.add(about, &first_of(15, with(work), lead, &joins), holds);
+    }
+    let with = |work: u128| move |exponent| if exponent == 31 { work } else { easiest(exponent) };
+    for (work, holds) in [(u128::MAX, true), (u128::MAX - 1, false)] {
+        let about = "2^31 headers that end 2^40 s early: the least work stops at 2^128 - 1";
+        claims.add(about, &first_of(32, with(work), 1 << 40, &joins), holds);
+    }
+}
+
+/// The place of the first of `2^height` headers; `lead` is that of the last.
+fn first_of(
+    height: u8,
+    work: impl Fn(u8) -> u128,
+    lead: u64,
+    join: &dyn Fn(&RangeNode, &RangeNode) -> RangeNode,
+) -> Claim {
+    let begin = leaf(0, late_work(0), GENESIS_TIME, GENESIS_TIME);
+    let count = (1u64 << height).to_be_bytes();
+    let mut proof = [&[0; 8][..], &count, &varint(0)].concat();
+    let mut all = begin.clone();
+    for exponent in 0..height {
+        let due = next_due(NET, all.last.1, all.last.0);
+        let sibling = match exponent {
+            0 => leaf(1, late_work(0), due, due),
+            _ if exponent + 1 == height => node(exponent, work(exponent), (due, due), lead),
+            _ => node(exponent, work(exponent), (due, due), 0),
+        };
+        proof.extend(sibling.encode());
+        all = join(&all, &sibling);
+    }
+    let root = hash(NET, "hist-root", &[&count, &all.encode()]);
+    Claim { root, height: 0, id: [0; 32], time: GENESIS_TIME, due: GENESIS_TIME, proof }
+}
+
+/// The place of the last of 2^32 headers, with this work before.
+fn last_of(work: impl Fn(u8) -> u128, before: u128) -> Claim {
+    let mut siblings = Vec::new();
+    let (mut time, mut due) = (GENESIS_TIME, GENESIS_TIME);
+    for exponent in (0..32).rev() {
+        let sibling = match exponent {
+            0 => leaf(1, late_work(0), due, due),
+            _ => node(exponent, work(exponent), (time, due), 0),
+        };
+        (time, due) = (sibling.last.0, next_due(NET, sibling.last.1, sibling.last.0));
+        siblings.push(sibling);
+    }
+    let index = u64::from(u32::MAX).to_be_bytes();
+    let count = (1u64 << 32).to_be_bytes();
+    let mut proof = [&index[..], &count, &varint(before)].concat();
+    let mut all = leaf(2, late_work(0), due, due);
+    for sibling in siblings.iter().rev() {
+        proof.extend(sibling.encode());
+        all = RangeNode::join(NET, sibling, &all);
+    }
+    let root = hash(NET, "hist-root", &[&count, &all.encode()]);
+    Claim { root, height: u32::MAX as usize, id: [2; 32], time: due, due, proof }
+}
+
 /// A node that ends after the end of time.
 fn endless(claims: &mut Claims) {
     let leaves = range(2, &GAPS);
@@ -301,6 +390,7 @@ pub fn history() -> Value {
     ramps(&mut claims);
     endless(&mut claims);
     far(&mut claims);
+    large(&mut claims);
     json!({
         "about": "The history range over headers with the ids 32 times 00 to 32 times 17, their times and dues on main: the root after \
                   each, and proofs of a header's place, with whether they hold. The proofs that are unsound or implausible lead to the \

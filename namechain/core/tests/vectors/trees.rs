@@ -195,14 +195,16 @@ pub fn removal() -> Value {
         name("revoked-last", now - GRACE + 1, true),
         name("far", u64::MAX - 3, false),
     ];
-    let commits: Vec<E> = (0..514).map(|n| commit(n, now - DAY - 2 - u64::from(n % 3))).collect();
-    let names: Vec<E> = (0..514)
-        .map(|n| name(&format!("n{n:03}"), now - GRACE - n as u64 % 3, n % 5 == 0))
-        .collect();
+    let many = |names: u16, commits: u16| -> Vec<E> {
+        let commits = (0..commits).map(|n| commit(n, now - DAY - 2 - u64::from(n % 3)));
+        let name =
+            |n: u16| name(&format!("n{n:03}"), now - GRACE - u64::from(n % 3), n.is_multiple_of(5));
+        commits.chain((0..names).map(name)).collect()
+    };
     let cases = [
         ("both sides of each end", small),
-        ("514 commit entries are over, 512 go", commits),
-        ("514 name entries are over, 512 go", names),
+        ("512 name entries are over and go; 514 commit entries are over, 512 go", many(512, 514)),
+        ("513 name entries are over, 512 go; 512 commit entries are over and go", many(513, 512)),
     ]
     .map(|(about, entries)| {
         let mut rows: Vec<(u64, H32, E)> = entries

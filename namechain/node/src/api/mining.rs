@@ -1,7 +1,7 @@
 //! Mining from outside: a template, and the header that comes back. Anybody may do both: a header
 //! without its work is refused after one hash, and costs nobody else anything.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use axum::{
     Json,
@@ -27,7 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, into_params(parameter_in = Query))]
 pub(super) struct After {
-    /// Wait, for at most 15 seconds, until there is another template than this one.
+    /// The `template` of what the caller has. Wait, for at most 15 seconds, until the tip, the
+    /// operations or whether a block is wanted differ from it. A later time alone is not waited
+    /// for: ask without `after` for a fresh one, every 10 seconds, say.
     #[cfg_attr(test, param(value_type = Option<String>))]
     after: Option<Hash>,
 }
@@ -43,15 +45,26 @@ pub(super) async fn template(
     after: Result<Query<After>, QueryRejection>,
 ) -> Result<Json<MiningTemplate>, Refused> {
     let after = after?.after;
-    let looks = LONGEST_POLL.as_millis() / LOOK_EVERY.as_millis();
-    for _ in 0..looks {
-        let found = app.ask(|backend| backend.template()).await??;
+    another_template(after, || async {
+        app.ask(|backend| backend.template()).await?.map_err(Refused::from)
+    })
+    .await
+    .map(Json)
+}
+
+/// Looks until there is another template than `after`, or [`LONGEST_POLL`] is over.
+async fn another_template<E, L: Future<Output = Result<MiningTemplate, E>>>(
+    after: Option<Hash>,
+    mut look: impl FnMut() -> L,
+) -> Result<MiningTemplate, E> {
+    for _ in 0..LONGEST_POLL.as_millis() / LOOK_EVERY.as_millis() {
+        let found = look().await?;
         if after != Some(found.template) {
-            return Ok(Json(found));
+            return Ok(found);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    app.ask(|backend| backend.template()).await?.map(Json).map_err(Refused::from)
+    look().await
 }
 
 /// Takes the header of a template whose nonce was found.
@@ -75,4 +88,43 @@ pub(super) async fn mined(
     let header = Header::from_bytes(&bytes)
         .map_err(|error| Refused::bad_request(format!("this is not a header: {error}"), HINT))?;
     Ok(Json(app.ask(move |backend| backend.mined(header)).await??))
+}
+
+#[cfg(test)]
+mod tests {
+    use namechain_core::{consensus::header::genesis, types::Network};
+
+    use super::*;
+
+    /// Polls against templates whose time is the number of the look. From look `other` on they
+    /// record other operations.
+    async fn poll(after: Option<Hash>, other: u64) -> MiningTemplate {
+        let mut looks = 0;
+        let found = another_template(after, || {
+            looks += 1;
+            std::future::ready(Ok::<_, Refused>(template_at(looks, looks >= other)))
+        });
+        found.await.ok().unwrap()
+    }
+
+    fn template_at(time: u64, other: bool) -> MiningTemplate {
+        let ops_root = Hash([u8::from(other); 32]);
+        let header = Header { time, ops_root, ..genesis(Network::Dev).header };
+        MiningTemplate::from_header(Network::Dev, &header, 2, 0, true)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_waits_for_other_operations_and_not_for_a_later_time() {
+        let has = template_at(0, false).template;
+        let found = poll(Some(has), u64::MAX).await;
+        // It looks every half second for 15 seconds, and gives the newest all the same.
+        assert_eq!((found.template, found.time), (has, 31));
+        let found = poll(Some(has), 11).await;
+        assert_ne!(found.template, has);
+        assert_eq!(found.time, 11);
+        // Who has none, or another one, does not wait.
+        for after in [None, Some(Hash::ZERO)] {
+            assert_eq!(poll(after, u64::MAX).await.time, 1);
+        }
+    }
 }

@@ -15,7 +15,11 @@ use serde::Serialize;
 use crate::{
     cli::NameArgs,
     client::Client,
-    command::{history::operations, input::parse_name, query::synced_status},
+    command::{
+        history::{Operations, operations},
+        input::parse_name,
+        query::synced_status,
+    },
     error::CommandError,
     key_text,
     ui::{Ui, utc},
@@ -85,7 +89,11 @@ fn last_of(steps: &[Step], key: &PublicKey) -> Option<u32> {
 /// Every change of a name's messaging record, and the height from which the node has more.
 fn steps(client: &Client, name: &Name) -> Result<(Vec<Step>, Option<u32>), CommandError> {
     let network = client.status()?.network;
-    let (operations, next) = operations(client, name, 0)?;
+    let Operations { operations, next, pruned_below } = operations(client, name, 0)?;
+    if let Some(height) = pruned_below {
+        // Each record is judged by the one before it.
+        return Err(CommandError::Pruned(name.clone(), height));
+    }
     let mut entry = blank(name);
     let mut steps = Vec::new();
     for (past, named) in &operations {

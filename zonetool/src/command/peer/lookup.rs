@@ -205,13 +205,21 @@ fn fetch_steps(
     if !skipped || peer.identity() == pin.known.identity {
         return Ok(Vec::new());
     }
-    let (recorded, _) = operations(client, name, pin.recorded)?;
-    let published = recorded.into_iter().filter_map(|(_, named)| match named.action {
+    let recorded = operations(client, name, pin.recorded)?;
+    let published = recorded.operations.into_iter().filter_map(|(_, named)| match named.action {
         Action::Publish { record: Some(signed), .. } => Some(*signed),
         _ => None,
     });
-    let wanted = pin.sequence.saturating_add(1)..=peer.sequence();
-    Ok(published.filter(|signed| wanted.contains(&signed.record.sequence)).collect())
+    let (first, last) = (pin.sequence.saturating_add(1), peer.sequence());
+    let steps: Vec<SignedMessagingRecord> =
+        published.filter(|signed| (first..=last).contains(&signed.record.sequence)).collect();
+    match recorded.pruned_below {
+        // What is missing may be what links the pinned key to the present one.
+        Some(height) if steps.first().is_none_or(|step| step.record.sequence != first) => {
+            Err(CommandError::Pruned(name.clone(), height))
+        }
+        _ => Ok(steps),
+    }
 }
 
 /// Compares what was found with the pin, and updates the pin if `remember`. Gives the pin status if

@@ -188,7 +188,7 @@ fn prices(cases: &mut Vec<Case>) {
 
 /// Steps of 512 bytes; the length field does not count.
 fn record_bytes(cases: &mut Vec<Case>) {
-    for n in [512, 513, 4_096] {
+    for n in [511, 512, 513, 4_096] {
         let update = |work| {
             good(UPDATE)
                 .op(move |op| {
@@ -199,6 +199,15 @@ fn record_bytes(cases: &mut Vec<Case>) {
         let price = records_price(TEST, n, 1_024);
         cases.push(update(price).accepted("underpaid", &format!("{n} bytes of records")));
         cases.push(update(price - 1).refused("underpaid", &format!("{n} bytes, one hash less")));
+        let register = |work| {
+            let mut case = good(REGISTER).op(move |op| {
+                (op.fields, op.work) = (register_fields(Some(RECOVERY), &records_of(n)), work);
+            });
+            case.set = register::registered("alice", OWNER, Some(RECOVERY), records_of(n));
+            case
+        };
+        cases.push(register(price).accepted("underpaid", &format!("{n} bytes of records")));
+        cases.push(register(price - 1).refused("underpaid", &format!("{n} bytes, one hash less")));
     }
     let none = |work| {
         good(UPDATE)

@@ -27,7 +27,7 @@ fn next() -> Message {
 }
 
 pub fn cases() -> Vec<Case> {
-    [sequences(), signatures(), links(), shapes()].concat()
+    [sequences(), signatures(), links(), shapes(), sizes()].concat()
 }
 
 fn sequences() -> Vec<Case> {
@@ -168,4 +168,30 @@ fn shapes() -> Vec<Case> {
         publish(Message { next: [0; 32], bundle: [3; 32], ..second_message() }, None)
             .accepted("effects", "no key is announced"),
     ]
+}
+
+/// Signed messaging records around a step of 512 bytes, with and without a link.
+fn sizes() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for n in [511, 512, 513] {
+        for (message, link, shortest) in [(second_message(), None, 233), (next(), Some(20), 329)] {
+            let message = Message { locators: locators(n - shortest), ..message };
+            let signed = message.signed(TEST, &name_bytes("alice"), &TITLE, link);
+            assert_eq!(signed.len(), n);
+            let with = if link.is_some() { "with" } else { "without" };
+            let about = format!("{n} bytes of a signed messaging record {with} a link");
+            let case = publish(message, link);
+            cases.push(case.clone().accepted("underpaid", &about));
+            let less = case.op(|op| op.work -= 1);
+            cases.push(less.refused("underpaid", &format!("{about}, one hash less")));
+        }
+    }
+    cases
+}
+
+/// Locators that take this many bytes with their lengths.
+fn locators(bytes: usize) -> Vec<String> {
+    let (whole, rest) = (bytes / 129, bytes % 129);
+    let last = (rest > 0).then(|| "b".repeat(rest - 1));
+    std::iter::repeat_n("a".repeat(128), whole).chain(last).collect()
 }

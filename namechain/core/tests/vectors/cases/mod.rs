@@ -8,6 +8,7 @@ mod alone;
 mod change;
 mod dev;
 mod effects;
+mod ends;
 mod messaging;
 mod register;
 
@@ -314,6 +315,6 @@ fn effect(kind: u8) -> Set {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    let parts = [alone::cases(), change::cases(), dev::cases(), effects::cases()];
+    let parts = [alone::cases(), change::cases(), dev::cases(), effects::cases(), ends::cases()];
     [parts.concat(), messaging::cases(), register::cases()].concat()
 }

@@ -4,7 +4,7 @@ mod block;
 mod operation;
 mod wire;
 
-pub use block::{Verdict, judge_block};
+pub use block::{Verdict, judge_arrivals, judge_block};
 pub use operation::judge_operation;
 pub use wire::check_wire;
 

@@ -272,15 +272,7 @@ impl Backend for MemoryNode {
         let now = self.now();
         let chain = self.chain.lock().unwrap();
         let header = chain.assemble_block(std::iter::empty(), now).unwrap().header;
-        Ok(api_types::MiningTemplate {
-            template: header.id(NETWORK),
-            header: hex::encode(header.to_bytes()),
-            height: header.height,
-            time: header.time,
-            work: "2".into(),
-            operations: 0,
-            wanted: true,
-        })
+        Ok(api_types::MiningTemplate::from_header(NETWORK, &header, 2, 0, true))
     }
 
     fn mined(&self, header: Header) -> Result<api_types::MinedBlock, api_types::Refusal> {

@@ -5,7 +5,6 @@ use metrics::counter;
 use namechain_core::{
     api_types::{MinedBlock, MiningTemplate, Refusal},
     chain::{Accepted, ChainError, StorageError},
-    codec::Encode,
     consensus::difficulty::header_work,
     sync::Event,
     types::Header,
@@ -37,15 +36,10 @@ impl ChainThread {
             }
         };
         let (network, header) = (self.chain.network(), &block.header);
-        Ok(Ok(MiningTemplate {
-            template: header.id(network),
-            header: hex::encode(header.to_bytes()),
-            height: header.height,
-            time: header.time,
-            work: header_work(network.params(), header).to_string(),
-            operations: block.operations.len(),
-            wanted: !block.operations.is_empty() || self.chain.is_empty_block_due(now),
-        }))
+        let work = header_work(network.params(), header);
+        let wanted = !block.operations.is_empty() || self.chain.is_empty_block_due(now);
+        let count = block.operations.len();
+        Ok(Ok(MiningTemplate::from_header(network, header, work, count, wanted)))
     }
 
     /// Takes a header that somebody has found the nonce of.
