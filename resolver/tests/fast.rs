@@ -97,6 +97,17 @@ async fn the_port_is_refused_to_others_while_it_is_served_and_free_afterwards() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_ask_the_same_make_one_question() {
+    one_question_of(1).await;
+}
+
+/// Each thread has its own queries in flight: a name that several of them sent would give a forger
+/// as many chances (RFC 5452 §5).
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_ask_the_same_of_sixteen_threads_make_one_question() {
+    one_question_of(16).await;
+}
+
+async fn one_question_of(workers: usize) {
     let (asked, release) = std::sync::mpsc::channel();
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let upstream = Upstream::start(move |query, answer| {
@@ -104,7 +115,8 @@ async fn many_who_ask_the_same_make_one_question() {
         wait.recv().unwrap();
         answer.answers.push(Record::from_rdata(query.name().clone(), 300, address(7)));
     });
-    let setup = Setup { upstreams: vec![upstream.address], workers: Some(1), ..Setup::default() };
+    let setup =
+        Setup { upstreams: vec![upstream.address], workers: Some(workers), ..Setup::default() };
     let resolver = setup.start(chain());
     let clients: Vec<UdpSocket> = (0..30).map(|_| client(resolver.address)).collect();
     let ask = |client: &UdpSocket, name: &str| {

@@ -92,6 +92,9 @@ fn a_letter_arrives_once() {
     }
     assert_eq!(opened(&bob, &envelope)["text"], "x".repeat(3_000));
     refused_bytes(&alice.fed(&[], &SEAL, &[0; 65_537]), 2, "at most");
+    refused_bytes(&alice.fed(&[], &SEAL, b""), 2, "no text");
+    let empty = alice.fed(&[], &[&SEAL[..], &["--empty"]].concat(), b"");
+    assert_eq!(opened(&bob, &empty.stdout)["text"], "");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A client of the node's HTTP API, over TCP or on a Unix socket. Each request is bounded in time
 //! and in bytes.
 
+mod dns_probe;
+
 use std::{fmt::Display, time::Duration};
 
 use namechain_core::{
@@ -287,7 +289,18 @@ impl Client {
             node: self.node(),
             why: chain_of(&error),
         };
-        let mut response = request.send().await.map_err(unreachable)?;
+        let mut sending = std::pin::pin!(request.send());
+        let response = tokio::select! {
+            response = &mut sending => response,
+            () = tokio::time::sleep(dns_probe::SILENCE) => {
+                if dns_probe::is_dns_server(&self.base).await {
+                    let why = "a DNS server answers there, and its HTTP API has another port".into();
+                    return Err(ClientError::NotANode { node: self.node(), why });
+                }
+                sending.await
+            }
+        };
+        let mut response = response.map_err(unreachable)?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
@@ -384,6 +397,24 @@ mod tests {
         assert!(not_a_node(http("200 OK", &" ".repeat(MAX_ANSWER_BYTES + 1))));
         assert!(matches!(asked(b"SSH-2.0-x\r\n".to_vec()), Err(ClientError::Unreachable { .. })));
         assert!(matches!(asked(Vec::new()), Err(ClientError::Unreachable { .. })));
+    }
+
+    /// It takes the request for the length of a message, and waits for the rest of that.
+    #[test]
+    fn a_dns_server_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (_http, _) = listener.accept().unwrap();
+            let (mut dns, _) = listener.accept().unwrap();
+            let mut query = [0; 19];
+            dns.read_exact(&mut query).unwrap();
+            query[4] |= 0x80;
+            dns.write_all(&query).unwrap();
+        });
+        let error = Client::new(&url).unwrap().status().unwrap_err();
+        assert!(error.to_string().contains("a DNS server answers there"), "{error}");
+        server.join().unwrap();
     }
 
     #[test]

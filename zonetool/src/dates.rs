@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, time::Duration};
 
-use crate::ui::{duration, utc};
+use crate::ui::{counted, duration, utc};
 
 /// Beyond this distance from now, a date is shown without the time of day.
 const DAYS_ONLY_FROM_S: u64 = 2 * 86_400;
@@ -23,6 +23,12 @@ pub fn describe_time(time: u64, now: u64) -> String {
         Ordering::Equal => format!("{shown} (now)"),
         Ordering::Less => format!("{shown} ({span} ago)"),
     }
+}
+
+/// The end of something: `until 2027-11-30 (in 364 days)`, or `ended 2026-11-20 (10 days ago)`.
+pub fn describe_end(end: u64, now: u64) -> String {
+    let verb = if end > now { "until" } else { "ended" };
+    format!("{verb} {}", describe_time(end, now))
 }
 
 /// The day of a time as an iCalendar file writes it; `None` after the year 9999.
@@ -50,14 +56,19 @@ impl Earliest {
         self.height.saturating_sub(tip.saturating_add(1))
     }
 
-    /// When it is, at a tip of height `tip`: `2026-11-30 17:05 UTC (in 10 min), after 3 more
-    /// blocks`.
+    /// When it is, at a tip of height `tip`, after a verb: `from 2026-11-30 17:05 UTC (in 10 min),
+    /// after 3 more blocks`. A time that has passed is not named: `after 3 more blocks`, or `in the
+    /// next block`.
     pub fn describe(self, tip: u32, now: u64) -> String {
-        let when = describe_time(self.time, now);
-        match self.blocks_left(tip) {
-            0 => when,
-            1 => format!("{when}, after 1 more block"),
-            blocks => format!("{when}, after {blocks} more blocks"),
+        let blocks = match self.blocks_left(tip) {
+            0 => None,
+            blocks => Some(format!("after {}", counted(blocks.into(), "more block"))),
+        };
+        match (self.time > now, blocks) {
+            (true, Some(blocks)) => format!("from {}, {blocks}", describe_time(self.time, now)),
+            (true, None) => format!("from {}", describe_time(self.time, now)),
+            (false, Some(blocks)) => blocks,
+            (false, None) => "in the next block".into(),
         }
     }
 }
@@ -105,11 +116,21 @@ mod tests {
         let opens = Earliest { height: 110, time: NOW + 600 };
         assert!(!opens.is_reached(108, NOW + 600) && !opens.is_reached(109, NOW + 599));
         assert!(opens.is_reached(109, NOW + 600));
-        assert_eq!(opens.describe(109, NOW), "2026-11-19 00:10 UTC (in 10 min)");
-        assert_eq!(
-            opens.describe(108, NOW),
-            "2026-11-19 00:10 UTC (in 10 min), after 1 more block"
-        );
-        assert!(opens.describe(99, NOW).ends_with(", after 10 more blocks"));
+        for (tip, now, words) in [
+            (109, NOW, "from 2026-11-19 00:10 UTC (in 10 min)"),
+            (108, NOW, "from 2026-11-19 00:10 UTC (in 10 min), after 1 more block"),
+            (99, NOW, "from 2026-11-19 00:10 UTC (in 10 min), after 10 more blocks"),
+            // What has passed is not named.
+            (107, NOW + 602, "after 2 more blocks"),
+            (109, NOW + 600, "in the next block"),
+        ] {
+            assert_eq!(opens.describe(tip, now), words);
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_over_has_ended() {
+        assert_eq!(describe_end(NOW + 90, NOW), "until 2026-11-19 00:01 UTC (in 90 s)");
+        assert_eq!(describe_end(NOW - 90, NOW), "ended 2026-11-18 23:58 UTC (90 s ago)");
     }
 }

@@ -12,6 +12,8 @@ mod dane;
 mod dates;
 mod error;
 mod idn;
+mod interrupt;
+mod key_text;
 mod keys;
 mod mine;
 mod pin_store;

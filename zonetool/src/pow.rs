@@ -250,7 +250,8 @@ mod tests {
     fn the_task_is_refreshed_while_it_is_worked() {
         let round = Duration::from_millis(5);
         let mut answers = vec![Ok(Some(task(8, 1))), Ok(None), Ok(Some(task(7, u64::MAX)))];
-        let refresh = || answers.pop().unwrap();
+        // On a slow machine an easy task takes several rounds, too.
+        let refresh = || answers.pop().unwrap_or(Ok(None));
         let hard = task(6, u64::MAX);
         let found: Result<_, &str> =
             solve_in_rounds(Ui::new(true), Network::Dev, hard, round, refresh);

@@ -174,6 +174,13 @@ impl Ui {
         let _ = writeln!(std::io::stderr(), "{}", escape_line(text));
     }
 
+    /// Moves off the line on which progress is drawn, before the program ends in the middle of it.
+    pub fn end_progress_line(self) {
+        if std::io::stderr().is_terminal() {
+            let _ = writeln!(std::io::stderr());
+        }
+    }
+
     /// The error that ends the command.
     pub fn print_error(self, report: ErrorReport) {
         if self.json {
@@ -237,6 +244,13 @@ impl Ui {
     /// Whether there is somebody to ask.
     pub fn is_interactive(self) -> bool {
         std::io::stdin().is_terminal()
+    }
+
+    /// Says what is expected on standard input and how to end it, if that is a terminal.
+    pub fn explain_input(self, what: &str) {
+        if std::io::stdin().is_terminal() {
+            self.print_note(&format!("{what}; Ctrl-D at the beginning of a line ends it"));
+        }
     }
 
     /// Asks a question on the terminal that only `y` or `yes` confirm to.
@@ -320,6 +334,11 @@ fn bar_of(fraction: f64) -> String {
     format!("[{}{}] ", "#".repeat(full), "-".repeat(BAR_CELLS - full))
 }
 
+/// A number of things: `1 block`, `2 blocks`. `what` is the word for one, which ends in s for more.
+pub fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// A duration in the largest unit that says enough.
 pub fn duration(time: Duration) -> String {
     match time.as_secs() {
@@ -400,6 +419,7 @@ mod tests {
     fn bars_and_durations() {
         assert_eq!(bar_of(0.5), format!("[{}{}] ", "#".repeat(12), "-".repeat(12)));
         assert_eq!(bar_of(7.0), format!("[{}] ", "#".repeat(24)));
+        assert_eq!([0, 1, 2].map(|n| counted(n, "block")), ["0 blocks", "1 block", "2 blocks"]);
         assert_eq!(duration(Duration::from_secs(119)), "119 s");
         assert_eq!(duration(Duration::from_secs(120)), "2 min");
         assert_eq!(duration(Duration::from_secs(7_201)), "3 h");

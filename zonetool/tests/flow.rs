@@ -87,6 +87,11 @@ fn run_with(home: &Path, node: &str, before: &[&str], args: &[&str]) -> Outcome 
     }
 }
 
+/// A key that nobody here has.
+fn stranger() -> PublicKey {
+    SecretKey::from_seed(&[5; 32]).public()
+}
+
 fn alice() -> Name {
     Name::parse("alice").unwrap()
 }
@@ -121,7 +126,7 @@ fn registering_commits_waits_and_registers() {
     assert_eq!(result["recorded"], entry.registered_height);
     assert_eq!(result["expires"], entry.expires);
     assert!(state.height - 6 >= entry.settles_height, "it waited until the name is served");
-    for words in ["commit: worked", "register: worked", "settles until"] {
+    for words in ["commit: worked", "register: worked", "is settled"] {
         assert!(done.stderr.contains(words), "'{words}' in {}", done.stderr);
     }
 }
@@ -157,9 +162,9 @@ fn it_waits_until_it_is_as_deep_as_it_should_be() {
 #[test]
 fn what_a_reorganisation_undoes_is_told() {
     let user = User::new();
-    let other = PublicKey([5; 32]);
+    let other = stranger();
     for (fate, words) in [
-        (Fate::LostTo(other), "alice is taken: it belongs to 0505"),
+        (Fate::LostTo(other), "alice is taken: it belongs to ncowner1"),
         (Fate::Undone, "a reorganisation has undone"),
         (Fate::DisplacedBy(other), "an older commitment has displaced your registration"),
     ] {
@@ -328,13 +333,13 @@ fn a_registration_of_an_earlier_run_is_waited_for() {
 #[test]
 fn what_is_refused_before_any_work() {
     let user = User::new();
-    let stranger = PublicKey([5; 32]);
+    let stranger = stranger();
     let with_entry = |owner| State { entry: Some((alice(), entry_of(owner, &[]))), ..blocks() };
     for (state, command, code, words) in [
         (State { syncing: true, ..blocks() }, "register", 8, "not synced"),
-        (with_entry(stranger), "register", 7, "alice is taken: it belongs to 0505"),
+        (with_entry(stranger), "register", 7, "alice is taken: it belongs to ncowner1"),
         (with_entry(user.key.public()), "register", 7, "you own alice already"),
-        (with_entry(stranger), "update", 4, "alice belongs to 0505"),
+        (with_entry(stranger), "update", 4, "alice belongs to ncowner1"),
         (blocks(), "update", 3, "alice is not registered"),
     ] {
         let node = Node::start(state);
@@ -415,7 +420,7 @@ fn updating_replaces_and_does_nothing_twice() {
 #[test]
 fn a_node_that_lies_does_no_harm() {
     let user = User::new();
-    let mut entry = entry_of(PublicKey([5; 32]), records().records());
+    let mut entry = entry_of(stranger(), records().records());
     entry.records[0].owner = "zz".into();
     let state = State {
         entry: Some((alice(), entry)),
@@ -439,7 +444,7 @@ fn owned_by(user: &User) -> State {
 #[test]
 fn a_dry_run_shows_what_is_signed_and_sends_nothing() {
     let user = User::new();
-    let (node, to) = (Node::start(owned_by(&user)), PublicKey([5; 32]));
+    let (node, to) = (Node::start(owned_by(&user)), stranger());
     let args = ["transfer", "alice", "--to", &to.to_string()];
     let dry = user.run(&node, &[&args[..], &["--dry-run"]].concat());
     assert_eq!(dry.code, 0, "{}", dry.stderr);
@@ -472,7 +477,7 @@ fn an_operation_that_was_overtaken_is_told() {
     let update = Action::Update { sequence: 1, records: records() };
     let other = signed(&user.key, Hash([7; 32]), update);
     let node = Node::start(State { overtaken_by: Some(other), ..owned_by(&user) });
-    let to = PublicKey([5; 32]).to_string();
+    let to = stranger().to_string();
     let done = user.run(&node, &["transfer", "alice", "--to", &to, "--yes", "--wait"]);
     assert_eq!(done.code, 7, "{}", done.stderr);
     let message = done.json()["error"]["message"].clone();
@@ -517,7 +522,7 @@ fn what_a_node_has_pruned_is_told() {
 fn a_history_of_nonsense_is_refused() {
     let user = User::new();
     let node = Node::start(owned_by(&user));
-    let to = PublicKey([5; 32]).to_string();
+    let to = stranger().to_string();
     assert_eq!(user.run(&node, &["transfer", "alice", "--to", &to, "--yes", "--wait"]).code, 0);
     let history = user.run(&node, &["history", "alice"]);
     assert_eq!(
@@ -553,4 +558,67 @@ fn a_scan_that_breaks_off_says_where_to_go_on() {
     );
     let syncing = Node::start(State { syncing: true, ..owned_by(&user) });
     assert_eq!(user.run(&syncing, &["key", "scan"]).code, 8);
+}
+
+/// A name whose registration is on its way is not said to be free.
+#[test]
+fn a_registration_on_its_way_is_told() {
+    let (node, user) = (Node::start(State { blocks_a_look: 0, ..blocks() }), User::new());
+    let message = || {
+        let shown = user.run(&node, &["show", "alice"]);
+        assert_eq!(shown.code, 3, "{}", shown.stderr);
+        let error = shown.json()["error"].clone();
+        assert_eq!(error["code"], "not-registered");
+        error["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(message(), "alice is not registered");
+    assert_eq!(user.register(&node, &["--wait", "--timeout", "0"]).code, 6);
+    assert!(
+        message().ends_with("the commitment of this machine waits for a block"),
+        "{}",
+        message()
+    );
+    node.state().blocks_a_look = 1;
+    user.run(&node, &["status"]);
+    node.state().blocks_a_look = 0;
+    let recorded = message();
+    assert!(recorded.contains("is recorded, and the name can be registered after "), "{recorded}");
+    node.state().blocks_a_look = 20;
+    user.run(&node, &["status"]);
+    node.state().blocks_a_look = 0;
+    assert_eq!(user.register(&node, &[]).code, 0);
+    assert!(message().contains("its registration waits for the next block"), "{}", message());
+}
+
+/// Whether it can be done is looked up before a script is told that it needs a confirmation.
+#[test]
+fn it_looks_before_it_asks() {
+    let user = User::new();
+    let nobodys = Node::start(blocks());
+    for command in [&["accept", "alice"][..], &["revoke", "alice"]] {
+        assert_eq!(user.run(&nobodys, command).json()["error"]["code"], "not-registered");
+    }
+    let strangers =
+        Node::start(State { entry: Some((alice(), entry_of(stranger(), &[]))), ..blocks() });
+    assert_eq!(user.run(&strangers, &["revoke", "alice"]).json()["error"]["code"], "not-owner");
+    let accept = user.run(&strangers, &["accept", "alice"]).json();
+    assert_eq!(accept["error"]["rule"], "transfer-missing", "{accept}");
+    let ours = Node::start(owned_by(&user));
+    assert_eq!(user.run(&ours, &["revoke", "alice"]).json()["error"]["code"], "no-terminal");
+}
+
+/// `--to NAME` is that name's owner, which is shown.
+#[test]
+fn a_name_stands_for_its_owner() {
+    let user = User::new();
+    let node = Node::start(owned_by(&user));
+    let done = user.run(&node, &["transfer", "alice", "--to", "alice", "--yes", "--dry-run"]);
+    let shown = user.run(&node, &["whoami"]).json();
+    let owner = shown["owner_text"].as_str().unwrap();
+    assert!(done.stderr.contains(&format!("the owner of alice is {owner}")), "{}", done.stderr);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let nobody = user.run(&node, &["transfer", "alice", "--to", "carol", "--yes"]);
+    assert_eq!(nobody.json()["error"]["message"], "carol is not registered");
+    let typed = owner.replace("ncowner1", "ncowner1q");
+    assert_eq!(user.run(&node, &["transfer", "alice", "--to", &typed, "--yes"]).code, 2);
 }

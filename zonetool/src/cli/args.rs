@@ -3,7 +3,9 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
-use namechain_core::types::PublicKey;
+use namechain_core::types::{Name, PublicKey};
+
+use crate::key_text::{self, KeyKind, KeyTextError};
 
 /// A name as the only argument.
 #[derive(Debug, Args)]
@@ -74,6 +76,30 @@ impl WaitArgs {
     }
 }
 
+/// An owner key, or a name whose owner is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyOrName {
+    /// This key.
+    Key(PublicKey),
+    /// The owner of this name.
+    Name(String),
+}
+
+impl FromStr for KeyOrName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if key_text::is_key(text) {
+            let key = key_text::decode(KeyKind::Owner, text);
+            return key.map(KeyOrName::Key).map_err(|error| error.to_string());
+        }
+        match Name::parse(&text.to_ascii_lowercase()) {
+            Ok(name) => Ok(KeyOrName::Name(name.to_string())),
+            Err(_) => Err(format!("{}, or a name", KeyTextError::Form(KeyKind::Owner))),
+        }
+    }
+}
+
 /// The value of `--recovery`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
@@ -95,15 +121,12 @@ impl Recovery {
 }
 
 impl FromStr for Recovery {
-    type Err = &'static str;
+    type Err = KeyTextError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "none" => Ok(Recovery::None),
-            key => key
-                .parse()
-                .map(Recovery::Key)
-                .map_err(|_| "expected 64 hexadecimal digits, or none"),
+            key => key_text::decode(KeyKind::Recovery, key).map(Recovery::Key),
         }
     }
 }
@@ -133,6 +156,8 @@ pub fn span_seconds(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use namechain_core::types::SecretKey;
+
     use super::*;
 
     #[test]
@@ -149,9 +174,10 @@ mod tests {
     #[test]
     fn recovery_is_a_key_or_none() {
         assert_eq!("none".parse(), Ok(Recovery::None));
-        assert_eq!("11".repeat(32).parse(), Ok(Recovery::Key(PublicKey([0x11; 32]))));
+        let key = SecretKey::from_seed(&[1; 32]).public();
+        let text = key_text::recovery(Some(&key));
+        assert_eq!([text, key.to_string()].map(|text| text.parse()), [Ok(Recovery::Key(key)); 2]);
         assert!("11".parse::<Recovery>().is_err());
-        let key = PublicKey([2; 32]);
         assert_eq!(Recovery::key_or(None, Some(key)), Some(key));
         assert_eq!(Recovery::key_or(Some(Recovery::None), Some(key)), None);
     }

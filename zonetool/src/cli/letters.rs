@@ -79,6 +79,9 @@ pub struct Seal {
     /// How many days the letter is valid
     #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=30))]
     pub days: u32,
+    /// Seal a letter without text
+    #[arg(long)]
+    pub empty: bool,
     /// The recipient's bundle [default: the one of the node]
     #[arg(long, value_name = "FILE", conflicts_with = "no_bundle")]
     pub bundle: Option<PathBuf>,

@@ -19,7 +19,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::Val
 
 pub use admin::{AdminArgs, BansArgs, BansCommand};
 use args::seconds;
-pub use args::{NameArgs, Recovery, WaitArgs, ZoneArgs};
+pub use args::{KeyOrName, NameArgs, Recovery, WaitArgs, ZoneArgs};
 pub use cache::{CacheCommand, Flush};
 pub use channel::{PeerDialArgs, PeerListenArgs, TransportArgs};
 pub use dane::DaneCommand;
@@ -59,7 +59,7 @@ const EVERY: &str = "Options of every command";
 /// node's HTTP API.
 #[derive(Debug, Parser)]
 #[command(name = "zonetool", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n{OUTPUT}", exit_codes_help()))]
-#[command(arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     /// The options of every command.
     #[command(flatten)]
@@ -219,7 +219,7 @@ pub enum KeyCommand {
     New(NewKey),
     /// Show the public keys and how the key file is protected
     Show,
-    /// Restore a key from its 24 words, typed or on standard input
+    /// Restore a key from its 24 words: typed, on standard input, or in a file
     Restore(Restore),
     /// Find every name of your key on the chain
     ///
@@ -242,6 +242,9 @@ pub struct Restore {
     /// How to store the key.
     #[command(flatten)]
     pub keep: NewKey,
+    /// Where the words come from.
+    #[command(flatten)]
+    pub words: MnemonicArgs,
     /// Then find the names of the key on the chain, as key scan does
     #[arg(long)]
     pub scan: bool,
@@ -303,7 +306,7 @@ pub struct Register {
     /// What it shares with `update`.
     #[command(flatten)]
     pub publish: ZoneArgs,
-    /// The recovery key, 64 hexadecimal digits, or none [default: the one of your 24 words]
+    /// The recovery key (ncrecovery1...), or none [default: the one of your 24 words]
     #[arg(long, value_name = "KEY|none")]
     pub recovery: Option<Recovery>,
 }

@@ -3,9 +3,8 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
-use namechain_core::types::PublicKey;
 
-use super::args::{Recovery, ValidityArgs, WaitArgs};
+use super::args::{KeyOrName, Recovery, ValidityArgs, WaitArgs};
 
 /// What all operations share.
 #[derive(Debug, Args)]
@@ -62,9 +61,10 @@ pub struct Transfer {
     /// What all operations share.
     #[command(flatten)]
     pub operate: OperationArgs,
-    /// The key to offer the name to, 64 hexadecimal digits: the owner key that key show prints
-    #[arg(long, value_name = "KEY")]
-    pub to: PublicKey,
+    /// Whom to offer the name to: the owner key that whoami prints (ncowner1...), or a name whose
+    /// owner is meant
+    #[arg(long, value_name = "KEY|NAME")]
+    pub to: KeyOrName,
 }
 
 /// Arguments of `accept`.
@@ -73,7 +73,7 @@ pub struct Accept {
     /// What all operations share.
     #[command(flatten)]
     pub operate: OperationArgs,
-    /// The new recovery key, 64 hexadecimal digits, or none [default: the one of your 24 words]
+    /// The new recovery key (ncrecovery1...), or none [default: the one of your 24 words]
     #[arg(long, value_name = "KEY|none")]
     pub recovery: Option<Recovery>,
 }
@@ -84,10 +84,11 @@ pub struct Recover {
     /// What all operations share.
     #[command(flatten)]
     pub operate: OperationArgs,
-    /// The new owner: 64 hexadecimal digits, or mine for the key in the key file
-    #[arg(long, value_name = "KEY|mine")]
+    /// The new owner: an owner key (ncowner1...), mine for the key in the key file, or a name whose
+    /// owner is meant
+    #[arg(long, value_name = "KEY|NAME|mine")]
     pub owner: NewOwner,
-    /// The new recovery key, 64 hexadecimal digits, or none [default: unchanged]
+    /// The new recovery key (ncrecovery1...), or none [default: unchanged]
     #[arg(long, value_name = "KEY|none")]
     pub recovery: Option<Recovery>,
     /// Where the words come from.
@@ -96,24 +97,22 @@ pub struct Recover {
 }
 
 /// The value of `--owner`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NewOwner {
     /// The key in the key file.
     Mine,
     /// This one.
-    Key(PublicKey),
+    Other(KeyOrName),
 }
 
 impl FromStr for NewOwner {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "mine" => Ok(NewOwner::Mine),
-            key => key
-                .parse()
-                .map(NewOwner::Key)
-                .map_err(|_| "expected 64 hexadecimal digits, or mine"),
+            "none" => Err("a name always has an owner".into()),
+            other => other.parse().map(NewOwner::Other),
         }
     }
 }
@@ -157,12 +156,23 @@ pub struct HistoryArgs {
 
 #[cfg(test)]
 mod tests {
+    use namechain_core::types::SecretKey;
+
     use super::*;
+    use crate::key_text;
 
     #[test]
-    fn a_new_owner_is_a_key_or_mine() {
+    fn a_new_owner_is_a_key_a_name_or_mine() {
         assert_eq!("mine".parse(), Ok(NewOwner::Mine));
-        assert!("none".parse::<NewOwner>().is_err(), "a name always has an owner");
-        assert_eq!("11".repeat(32).parse(), Ok(NewOwner::Key(PublicKey([0x11; 32]))));
+        let key = SecretKey::from_seed(&[1; 32]).public();
+        for text in [key_text::owner(&key), key.to_string()] {
+            assert_eq!(text.parse(), Ok(NewOwner::Other(KeyOrName::Key(key))));
+        }
+        assert!("none".parse::<NewOwner>().is_err());
+        let carol = NewOwner::Other(KeyOrName::Name("carol".into()));
+        assert_eq!("Carol".parse(), Ok(carol));
+        assert!("no name".parse::<NewOwner>().is_err());
+        let recovery = key_text::recovery(Some(&key));
+        assert!(recovery.parse::<NewOwner>().is_err(), "a recovery key owns nothing");
     }
 }

@@ -12,7 +12,7 @@ use super::input::parse_name;
 use crate::{
     cli::Check,
     error::CommandError,
-    ui::Ui,
+    ui::{Ui, counted},
     zone::{load, warnings},
 };
 
@@ -60,11 +60,8 @@ fn describe(checked: &Checked) -> String {
     for warning in &checked.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
-    let (records, bytes) = (checked.records, checked.bytes);
-    let _ = write!(
-        text,
-        "zone of {}: {records} records, {bytes} of {} bytes",
-        checked.name, checked.max_bytes
-    );
+    let (records, bytes) = (counted(checked.records as u64, "record"), checked.bytes);
+    let _ =
+        write!(text, "zone of {}: {records}, {bytes} of {} bytes", checked.name, checked.max_bytes);
     text
 }

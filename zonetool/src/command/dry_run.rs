@@ -6,7 +6,13 @@ use namechain_core::types::{Action, Name, NameEntry, Network, PublicKey, SignedO
 use serde::Serialize;
 
 use super::{preflight::Checked, submit::Submitter};
-use crate::{clock, dates::describe_time, error::CommandError, pow};
+use crate::{
+    clock,
+    dates::describe_time,
+    error::CommandError,
+    key_text::{self, KeyKind},
+    pow,
+};
 
 /// What `--json` prints. Times are in seconds of Unix time.
 #[derive(Debug, Serialize)]
@@ -40,6 +46,8 @@ struct ShownOperation<'a> {
 struct Field {
     field: &'static str,
     value: Option<PublicKey>,
+    #[serde(skip)]
+    kind: KeyKind,
 }
 
 /// Shows a checked operation, of which only signature and nonce are missing.
@@ -78,19 +86,20 @@ fn role(named: &SignedOperation, before: &NameEntry) -> &'static str {
 }
 
 fn fields(action: &Action) -> Vec<Field> {
-    let field = |field, value| Field { field, value };
+    let field = |field, kind, value| Field { field, value, kind };
+    let (owner, recovers, messaging) = (KeyKind::Owner, KeyKind::Recovery, KeyKind::Identity);
     match action {
-        Action::Transfer { to, .. } => vec![field("to", Some(*to))],
-        Action::Accept { recovery, .. } => vec![field("recovery", *recovery)],
-        Action::Recover { owner, recovery } => {
-            vec![field("owner", Some(*owner)), field("recovery", *recovery)]
+        Action::Transfer { to, .. } => vec![field("to", owner, Some(*to))],
+        Action::Accept { recovery, .. } => vec![field("recovery", recovers, *recovery)],
+        Action::Recover { owner: new, recovery } => {
+            vec![field("owner", owner, Some(*new)), field("recovery", recovers, *recovery)]
         }
         Action::Publish { record, .. } => {
             let signed = record.as_deref();
             let link = signed.and_then(|signed| signed.link);
             vec![
-                field("identity", signed.map(|signed| signed.record.identity)),
-                field("linked by", link.map(|link| link.identity)),
+                field("identity", messaging, signed.map(|signed| signed.record.identity)),
+                field("linked by", messaging, link.map(|link| link.identity)),
             ]
         }
         _ => Vec::new(),
@@ -98,15 +107,22 @@ fn fields(action: &Action) -> Vec<Field> {
 }
 
 fn describe(shown: &ShownOperation<'_>, rate: f64, now: u64) -> String {
+    let signer = match shown.signed_as {
+        "recovery" => key_text::recovery(Some(&shown.signer)),
+        _ => key_text::owner(&shown.signer),
+    };
     let mut rows = vec![
         ("action", shown.action.to_owned()),
         ("name", shown.name.to_string()),
         ("network", shown.network.to_string()),
-        ("signer", format!("{} ({})", shown.signer, shown.signed_as)),
+        ("signer", format!("{signer} ({})", shown.signed_as)),
     ];
     rows.extend(shown.sequence.map(|sequence| ("sequence", sequence.to_string())));
     for field in &shown.fields {
-        rows.push((field.field, field.value.map_or("none".to_owned(), |key| key.to_string())));
+        rows.push((
+            field.field,
+            field.value.map_or("none".to_owned(), |key| key_text::encode(field.kind, &key)),
+        ));
     }
     let estimate = pow::describe_estimate(shown.work, rate);
     rows.extend([

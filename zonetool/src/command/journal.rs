@@ -12,7 +12,7 @@ use std::{
 
 use namechain_core::{
     codec::{Decode, Encode},
-    types::{Name, Network, Operation, PublicKey},
+    types::{Hash, Name, Network, Operation, PublicKey},
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ use crate::{
 const FORMAT: u32 = 1;
 /// The most bytes of a file that are read: two operations in hexadecimal are less.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// The most files that are read to find the registrations of a name.
+const MAX_FILES_READ: usize = 1_000;
 
 /// The operations of a registration that were worked so far.
 #[derive(Debug)]
@@ -69,9 +71,7 @@ impl Journal {
     }
 
     fn read(&self) -> Option<File> {
-        let mut bytes = Vec::new();
-        fs::File::open(&self.path).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
-        let file: File = serde_json::from_slice(&bytes).ok()?;
+        let file = read_file(&self.path)?;
         let is_ours = file.format == FORMAT
             && (file.network, &file.name, file.owner) == (self.network, &self.name, self.owner);
         is_ours.then_some(file)
@@ -108,6 +108,28 @@ impl Journal {
         // A file that stays is old work, which the next run sees by asking the node.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+fn read_file(path: &Path) -> Option<File> {
+    let mut bytes = Vec::new();
+    fs::File::open(path).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// The commitments to `name` that registrations on this machine have stored, whoever's key they
+/// are for.
+pub fn stored_commitments(network: Network, name: &Name) -> Vec<Hash> {
+    let Ok(directory) = keys::data_directory() else { return Vec::new() };
+    let files = fs::read_dir(directory.join("registrations").join(network.as_str()));
+    let files = files.into_iter().flatten().flatten().take(MAX_FILES_READ);
+    let files = files.filter_map(|file| read_file(&file.path()));
+    let ours = files.filter(|file| file.network == network && file.name == *name);
+    let commits = ours.filter_map(|file| operation(file.commit.as_deref()?));
+    let commitment = |operation| match operation {
+        Operation::Commit { commitment, .. } => Some(commitment),
+        Operation::Named(_) => None,
+    };
+    commits.filter_map(commitment).collect()
 }
 
 fn operation(text: &str) -> Option<Operation> {

@@ -14,6 +14,7 @@ use crate::{
     cli::{KeyCommand, NewKey, Restore, Scan},
     client::{Client, ClientError},
     error::CommandError,
+    key_text,
     keys::{self, KeyError, KeyFile, Mnemonic, PreparedKey, Protection},
     ui::Ui,
 };
@@ -22,7 +23,10 @@ use crate::{
 #[derive(Debug, Serialize)]
 struct ShownKey {
     owner: PublicKey,
+    /// The same with a checksum.
+    owner_text: String,
     recovery: PublicKey,
+    recovery_text: String,
     file: String,
     encrypted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +73,7 @@ fn restore(
     if !args.scan && (args.range.from > 0 || !args.range.names.is_empty()) {
         return Err(CommandError::Usage("--from and --name go with --scan"));
     }
-    let words = mnemonic::read(ui, None)?;
+    let words = mnemonic::read(ui, args.words.words_file.as_deref())?;
     let file = prepare(keystore, &words, &args.keep)?.commit()?;
     let found = match args.scan {
         false => None,
@@ -125,7 +129,9 @@ fn show(
 ) -> Result<(), CommandError> {
     let shown = ShownKey {
         owner: file.owner,
+        owner_text: key_text::owner(&file.owner),
         recovery: file.recovery,
+        recovery_text: key_text::recovery(Some(&file.recovery)),
         file: file.path().display().to_string(),
         encrypted: file.is_encrypted(),
         words,
@@ -148,7 +154,7 @@ fn show(
         text.push('\n');
     }
     let protection = if shown.encrypted { "encrypted with a passphrase" } else { "not encrypted" };
-    let _ = writeln!(text, "owner     {}\nrecovery  {}", shown.owner, shown.recovery);
+    let _ = writeln!(text, "owner     {}\nrecovery  {}", shown.owner_text, shown.recovery_text);
     let _ = write!(text, "file      {} ({protection})", shown.file);
     if let Some(found) = &shown.found {
         let _ = write!(text, "\n\n{}", found.describe());

@@ -23,7 +23,7 @@ use crate::{
     clock,
     dates::{calendar_day, describe_time},
     error::CommandError,
-    keys::{self, data_directory},
+    keys::{self, KeyError, data_directory},
     ui::Ui,
 };
 
@@ -63,7 +63,7 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<
     }
     let file = keys::load(&keystore.directory)?;
     let status = synced_status(client)?;
-    let path = data_directory()?.join("names").join(format!("{}.json", status.network.as_str()));
+    let path = cache_path(status.network)?;
     let cache = read(&path).filter(|cache| {
         (cache.owner, cache.recovery) == (file.owner, file.recovery)
             && client.block(cache.height).is_ok_and(|block| block.id == cache.block)
@@ -96,6 +96,16 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<
     };
     let text = if args.ics { calendar(&listed) } else { describe(&listed, now) };
     Ok(ui.print_result(&text, &listed)?)
+}
+
+fn cache_path(network: Network) -> Result<PathBuf, KeyError> {
+    Ok(data_directory()?.join("names").join(format!("{}.json", network.as_str())))
+}
+
+/// The names that the last run found for `owner`.
+pub fn cached_names(network: Network, owner: &PublicKey) -> BTreeSet<Name> {
+    let cache = cache_path(network).ok().and_then(|path| read(&path));
+    cache.filter(|cache| cache.owner == *owner).map(|cache| cache.names).unwrap_or_default()
 }
 
 fn read(path: &PathBuf) -> Option<Cache> {

@@ -9,8 +9,9 @@ use crate::{
     client::{Client, ClientError},
     clock,
     error::CommandError,
+    interrupt,
     mine::{cores, header_of, search},
-    ui::{Ui, escape_line},
+    ui::{Ui, counted, escape_line},
 };
 
 /// For how long one template is worked on: its time is fixed, and the later the easier.
@@ -36,6 +37,11 @@ pub fn run(ui: Ui, client: &Client, args: &cli::Mine) -> Result<(), CommandError
     let network = client.status()?.network;
     let threads = args.threads.map_or_else(cores, usize::from);
     let (mut nonce, mut mined) = (0, 0);
+    let _notice = interrupt::notice(
+        ui,
+        "mining",
+        "blocks that were mined stay; a search has no memory, so none of it is lost",
+    );
     let mut progress = ui.progress();
     while args.blocks.is_none_or(|wanted| mined < wanted) {
         let template = match client.mining_template() {
@@ -65,8 +71,11 @@ pub fn run(ui: Ui, client: &Client, args: &cli::Mine) -> Result<(), CommandError
         };
         mined += 1;
         let what = if block.tip { "" } else { ", but another block came first" };
-        let text =
-            format!("mined block {} with {} operations{what}", block.height, template.operations);
+        let text = format!(
+            "mined block {} with {}{what}",
+            block.height,
+            counted(template.operations as u64, "operation")
+        );
         let shown = Mined {
             id: block.id,
             height: block.height,

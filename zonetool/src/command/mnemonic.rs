@@ -30,6 +30,9 @@ pub fn read(ui: Ui, file: Option<&Path>) -> Result<Mnemonic, KeyError> {
         }
         _ => {
             io::stdin().take(MAX_WORDS_BYTES).read_to_string(&mut text).map_err(input)?;
+            if text.trim().is_empty() && file.is_none() {
+                return Err(KeyError::NoWords);
+            }
         }
     }
     Mnemonic::parse(&text)

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use namechain_core::{
-    api_types::{NameInfo, TransferInfo},
+    api_types::{NameInfo, Standing, TransferInfo},
     params::{Delay, Params},
     types::{Action, Hash, Name, NameEntry, Network, PublicKey, SecretKey},
 };
@@ -18,20 +18,23 @@ use super::{
     input::{Keystore, parse_name},
     mnemonic,
     preflight::{check, entry_of},
+    query::registered,
     show::ShownMessaging,
     submit::{Draft, Submitter},
     wait::Poll,
 };
 use crate::{
     cli::{
-        Accept, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Recovery, Transfer,
+        Accept, KeyOrName, KeyholderArgs, MnemonicArgs, NewOwner, OperationArgs, Recover, Recovery,
+        Transfer,
     },
     client::Client,
     clock,
     dates::{Earliest, describe_time},
     error::CommandError,
+    key_text,
     keys::{self, KeyError, KeyFile},
-    ui::{Ui, duration},
+    ui::{Ui, counted, duration},
 };
 
 /// What is to be done with which key.
@@ -135,7 +138,6 @@ fn keyholder(
     asks: bool,
     action: Decide<'_>,
 ) -> Result<(), CommandError> {
-    check_can_ask(ui, &args.operate, asks)?;
     let signer = match args.recovery_words() {
         Some(words) => Signer::Mnemonic(words),
         None => Signer::File(keys::load(&keystore.directory)?),
@@ -151,12 +153,11 @@ pub fn transfer(
     keystore: &Keystore,
     args: &Transfer,
 ) -> Result<(), CommandError> {
-    check_can_ask(ui, &args.operate, true)?;
     let signer = Signer::File(keys::load(&keystore.directory)?);
-    let action = |_, before: &NameEntry| {
-        Ok(Action::Transfer { sequence: next_sequence(before), to: args.to })
-    };
-    let action = Box::new(action);
+    let to = key_of(ui, &client, &args.to)?;
+    let action = Box::new(move |_, before: &NameEntry| {
+        Ok(Action::Transfer { sequence: next_sequence(before), to })
+    });
     let request = Request {
         args: &args.operate,
         signer,
@@ -174,7 +175,6 @@ pub fn accept(
     keystore: &Keystore,
     args: &Accept,
 ) -> Result<(), CommandError> {
-    check_can_ask(ui, &args.operate, true)?;
     let file = keys::load(&keystore.directory)?;
     let recovery = Recovery::key_or(args.recovery, Some(file.recovery));
     let action = Box::new(move |_, before: &NameEntry| {
@@ -192,9 +192,8 @@ pub fn recover(
     keystore: &Keystore,
     args: &Recover,
 ) -> Result<(), CommandError> {
-    check_can_ask(ui, &args.operate, true)?;
-    let owner = match args.owner {
-        NewOwner::Key(key) => key,
+    let owner = match &args.owner {
+        NewOwner::Other(other) => key_of(ui, &client, other)?,
         NewOwner::Mine => keys::load(&keystore.directory)?.owner,
     };
     let action = Box::new(move |_, before: &NameEntry| {
@@ -224,6 +223,26 @@ pub fn publish(
     )
 }
 
+/// The key that is meant: of a name its owner, which is shown. A name whose owner may not stay the
+/// owner is refused.
+fn key_of(ui: Ui, client: &Client, meant: &KeyOrName) -> Result<PublicKey, CommandError> {
+    let text = match meant {
+        KeyOrName::Key(key) => return Ok(*key),
+        KeyOrName::Name(text) => text,
+    };
+    let (info, _) = registered(client, text)?;
+    let name = info.name;
+    match (info.standing, info.entry) {
+        (Standing::Active, Some(entry)) => {
+            ui.print_note(&format!("the owner of {name} is {}", key_text::owner(&entry.owner)));
+            Ok(entry.owner)
+        }
+        (Standing::Grace, _) => Err(CommandError::Grace(name)),
+        (Standing::Revoked, _) => Err(CommandError::Revoked(name)),
+        _ => Err(CommandError::Unsettled(name)),
+    }
+}
+
 /// The sequence number of the next Update, Transfer or Publish.
 pub fn next_sequence(before: &NameEntry) -> u32 {
     before.sequence.saturating_add(1)
@@ -235,13 +254,12 @@ fn pending_transfer(before: &NameEntry) -> Hash {
     before.transfer.map_or(Hash::ZERO, |transfer| transfer.subject)
 }
 
-/// Before anything else: a script that can't answer a question learns at once that it needs
-/// `--yes`.
+/// A script that can't answer the question needs `--yes`.
 fn check_can_ask(ui: Ui, args: &OperationArgs, asks: bool) -> Result<(), CommandError> {
-    if asks && !args.yes && !args.dry_run && !ui.is_interactive() {
-        return Err(CommandError::NoTerminal);
+    match asks && !args.yes && !ui.is_interactive() {
+        true => Err(CommandError::NoTerminal),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn run(
@@ -254,7 +272,7 @@ fn run(
     let name = parse_name(&args.name)?;
     let validity = args.validity.duration();
     let mut submitter = Submitter::connect(ui, client, &args.waiting, validity)?;
-    let info = look_up(&mut submitter, &name, request.first, args)?;
+    let info = look_up(&mut submitter, &name, &request)?;
     let before = entry_of(&info)?;
     let signer = match &request.signer {
         Signer::File(file) => file.owner,
@@ -270,6 +288,7 @@ fn run(
         return dry_run::show(&submitter, &checked, &before);
     }
     if request.asks && !args.yes {
+        check_can_ask(ui, args, request.asks)?;
         ask(ui, submitter.params(), &draft.action, &before)?;
     }
     let key = unlock(ui, keystore, &request.signer, &name, signer)?;
@@ -307,21 +326,29 @@ fn run(
     Ok(())
 }
 
-/// The name at the tip, once what comes first has come. A dry run waits for nothing.
+/// The name at the tip, once what comes first has come. A dry run waits for nothing. A script that
+/// can't answer the question that follows does not wait for it either.
 fn look_up(
     submitter: &mut Submitter,
     name: &Name,
-    first: First,
-    args: &OperationArgs,
+    request: &Request<'_>,
 ) -> Result<NameInfo, CommandError> {
-    match first {
-        First::PendingOperations if !args.dry_run => return submitter.wait_no_pending(name),
-        First::Offer if args.waiting.wait && !args.dry_run => {
-            return wait_for_offer(submitter, name, args.waiting.timeout);
-        }
-        _ => {}
-    }
+    let args = request.args;
     let info = submitter.client.name(name)?;
+    let is_offered = entry_of(&info)?.transfer.is_some();
+    if !args.dry_run {
+        match request.first {
+            First::PendingOperations if info.pending => {
+                check_can_ask(submitter.ui, args, request.asks)?;
+                return submitter.wait_no_pending(name);
+            }
+            First::Offer if is_offered && args.waiting.wait => {
+                check_can_ask(submitter.ui, args, request.asks)?;
+                return wait_for_offer(submitter, name, args.waiting.timeout);
+            }
+            _ => {}
+        }
+    }
     if info.pending {
         submitter.ui.print_note(&format!("another operation on {name} is pending"));
     }
@@ -347,7 +374,7 @@ fn wait_for_offer(
                     && opens.time <= now.saturating_add(timeout.as_secs()) =>
             {
                 let when = opens.describe(info.height, now);
-                Poll::Pending(format!("{name} can be accepted from {when}"))
+                Poll::Pending(format!("{name} can be accepted {when}"))
             }
             _ => Poll::Ready(info),
         })
@@ -386,19 +413,21 @@ fn question(params: &Params, action: &Action, before: &NameEntry, now: u64) -> S
         Action::Transfer { to, .. } => {
             let Delay { blocks, seconds } = params.transfer_delay;
             let delay = duration(Duration::from_secs(seconds));
+            let (blocks, to) = (counted(blocks.into(), "block"), key_text::owner(to));
             format!(
-                "Offer {name} to {to}? It can accept the name once {delay} and {blocks} blocks \
+                "Offer {name} to {to}? It can accept the name once {delay} and {blocks} \
                  have passed, unless you cancel the offer first."
             )
         }
         Action::Accept { .. } => format!(
-            "Accept {name} from {}? Its records ({}) and its messaging key are removed.",
-            before.owner,
-            before.records.records().len()
+            "Accept {name} from {}? Its {} and its messaging key are removed.",
+            key_text::owner(&before.owner),
+            counted(before.records.records().len() as u64, "record")
         ),
         Action::Recover { owner, recovery } => format!(
-            "Give {name} to {owner}, with the recovery key {}? Its messaging key is removed.",
-            recovery.map_or("none".to_owned(), |key| key.to_string())
+            "Give {name} to {}, with the recovery key {}? Its messaging key is removed.",
+            key_text::owner(owner),
+            key_text::recovery(recovery.as_ref())
         ),
         Action::Revoke => {
             let end = before.expires.saturating_add(params.grace);
@@ -429,7 +458,8 @@ fn describe(result: &Operated, now: u64) -> String {
         "publish" => match &result.messaging {
             Some(messaging) => format!(
                 "{name} has the identity key {}: record {} at height {height}",
-                messaging.identity, messaging.sequence
+                key_text::identity(&messaging.identity),
+                messaging.sequence
             ),
             None => format!("{name} has no identity key any more: recorded at height {height}"),
         },
@@ -438,9 +468,9 @@ fn describe(result: &Operated, now: u64) -> String {
             Some(transfer) => {
                 let opens = Earliest { height: transfer.opens_height, time: transfer.opens_time };
                 format!(
-                    "{name} is offered to {}, which can accept it from {}; to cancel: zonetool cancel \
+                    "{name} is offered to {}, which can accept it {}; to cancel: zonetool cancel \
                      {name}",
-                    transfer.to,
+                    key_text::owner(&transfer.to),
                     opens.describe(height, now)
                 )
             }
@@ -451,7 +481,10 @@ fn describe(result: &Operated, now: u64) -> String {
              zonetool update {name} --zone FILE"
         ),
         "cancel" => format!("{name} is no longer offered: recorded at height {height}"),
-        "recover" => format!("{name} belongs to {}: recorded at height {height}", result.owner),
+        "recover" => format!(
+            "{name} belongs to {}: recorded at height {height}",
+            key_text::owner(&result.owner)
+        ),
         _ => format!("{name} is revoked: recorded at height {height}"),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     submit::{Submission, Submitter},
     wait::Poll,
 };
-use crate::{client::Client, clock, dates::Earliest, error::CommandError};
+use crate::{client::Client, clock, dates::Earliest, error::CommandError, interrupt, ui::counted};
 
 /// From this depth on nobody is warned of a reorganisation (`docs/protocol.md`, section 15).
 const SAFE_DEPTH_BLOCKS: u32 = 30;
@@ -67,6 +67,15 @@ impl Submitter {
         let Operation::Named(named) = &submission.operation else {
             return Err(CommandError::Dropped("the commitment".into()));
         };
+        let label = submission.operation.label();
+        let hint = match named.action {
+            Action::Register { .. } => {
+                "it stays sent: run the same command again to go on".to_owned()
+            }
+            _ => format!("it stays sent; to see its state: zonetool show {}", named.name),
+        };
+        let _notice =
+            interrupt::notice(self.ui, &format!("waiting for the {label} to be recorded"), &hint);
         let client = &self.client;
         let (mut was_at, mut phase) = (None, "");
         let waited = self.waiter.until("the operation", || {
@@ -106,7 +115,7 @@ impl Submitter {
             self.ui.print_note(&format!(
                 "{} deep: a reorganisation can still undo it; to wait until that is unlikely: \
                  --depth {SAFE_DEPTH_BLOCKS}",
-                blocks(recorded.depth)
+                counted(recorded.depth.into(), "block")
             ));
         }
     }
@@ -208,7 +217,7 @@ fn what_is_missing(
         return Ok(Some((
             "settling",
             format!(
-                "{name} is registered at height {height} and settles until {when}; until then an \
+                "{name} is registered at height {height} and is settled {when}; until then an \
                  older commitment can displace it"
             ),
         )));
@@ -228,7 +237,7 @@ fn what_is_missing(
             format!(
                 "{name}: recorded at height {height}; the node serves names {} deep, now from \
                  height {}",
-                blocks(status.serve_depth),
+                counted(status.serve_depth.into(), "block"),
                 status.served_height
             ),
         )));
@@ -236,14 +245,9 @@ fn what_is_missing(
     Ok((recorded.depth < depth).then(|| {
         let text = format!(
             "{name}: recorded at height {height}, {} deep, {} to go",
-            blocks(recorded.depth),
+            counted(recorded.depth.into(), "block"),
             depth - recorded.depth
         );
         ("depth", text)
     }))
-}
-
-/// A number of blocks, in words.
-fn blocks(count: u32) -> String {
-    if count == 1 { "1 block".into() } else { format!("{count} blocks") }
 }

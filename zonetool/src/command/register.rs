@@ -26,7 +26,7 @@ use crate::{
     dates::{Earliest, describe_time},
     error::CommandError,
     keys, pow,
-    ui::{Ui, duration},
+    ui::{Ui, counted, duration},
 };
 
 /// What `--json` prints.
@@ -253,7 +253,7 @@ fn commit_once(
         let opens = Earliest { height: commit.opens_height, time: commit.opens_time };
         if !opens.is_reached(info.height, now) {
             let when = opens.describe(info.height, now);
-            return Ok(Poll::Pending(format!("{name} can be registered from {when}")));
+            return Ok(Poll::Pending(format!("{name} can be registered {when}")));
         }
         // A registration reveals the name. After a gap in the chain's time somebody could date a
         // whole registration of their own before it.
@@ -332,19 +332,19 @@ fn dry_run(submitter: &Submitter, name: &Name, records: &RecordSet) -> Result<()
     let rate = pow::measure_rate(submitter.network);
     let span = |seconds| duration(std::time::Duration::from_secs(seconds));
     let text = format!(
-        "{name} can be registered: {} records, {bytes} bytes\n\
+        "{name} can be registered: {}, {bytes} bytes\n\
          commitment    {commitment_price} expected hashes, worked with a quarter more: {}\n\
-         wait          at least {} and {} blocks\n\
+         wait          at least {} and {}\n\
          registration  {registration_price} expected hashes, worked with a quarter more: {}\n\
-         settling      at least {} and {} blocks\n\
+         settling      at least {} and {}\n\
          Nothing is signed, worked or sent.",
-        shown.records,
+        counted(shown.records as u64, "record"),
         pow::describe_estimate(shown.commitment_work, rate),
         span(shown.commit_seconds),
-        shown.commit_blocks,
+        counted(shown.commit_blocks.into(), "block"),
         pow::describe_estimate(shown.registration_work, rate),
         span(shown.settle_seconds),
-        shown.settle_blocks,
+        counted(shown.settle_blocks.into(), "block"),
     );
     Ok(submitter.ui.print_result(&text, &shown)?)
 }

@@ -27,7 +27,8 @@ use crate::{
     clock,
     dates::{Earliest, describe_time},
     error::CommandError,
-    ui::Ui,
+    interrupt, key_text,
+    ui::{Ui, counted},
 };
 
 /// How long the scan waits in all for a node that does not answer.
@@ -165,6 +166,11 @@ impl Walk {
         status: &Status,
         from: u32,
     ) -> Result<(), CommandError> {
+        let _notice = interrupt::notice(
+            ui,
+            "reading the blocks",
+            "nothing was changed: run the same command again; key scan --from HEIGHT starts later",
+        );
         let mut waiter = Waiter::new(ui, BLOCK_TIMEOUT);
         let mut progress = ui.progress();
         let oldest_open = status.tip_time.saturating_sub(COMMIT_LIFETIME_S);
@@ -187,12 +193,12 @@ impl Walk {
                 continue;
             }
             self.operations(&block.operations, block.header.time >= oldest_open);
-            let names = self.candidates.len();
+            let names = counted(self.candidates.len() as u64, "name");
             let fraction =
                 f64::from(height.saturating_sub(from)) / f64::from((status.height - from).max(1));
             progress.show(
                 Some(fraction),
-                &format!("block {height} of {}, {names} names found so far", status.height),
+                &format!("block {height} of {}, {names} found so far", status.height),
             );
             last = Some(block.header.id(status.network));
             let Some(next) = height.checked_add(1) else { break };
@@ -326,11 +332,16 @@ impl Found {
                 ("recipient", _) => match (name.opens_height, name.opens_time) {
                     (Some(height), Some(time)) => {
                         let opens = Earliest { height, time }.describe(self.to, now);
-                        format!("offered to you, from {opens}: zonetool accept {}", name.name)
+                        format!(
+                            "offered to you; you can accept it {opens}: zonetool accept {}",
+                            name.name
+                        )
                     }
                     _ => "offered to you".to_owned(),
                 },
-                _ => format!("of {}; your recovery key can recover it", name.owner),
+                _ => {
+                    format!("of {}; your recovery key can recover it", key_text::owner(&name.owner))
+                }
             };
             // Writing to a String never fails.
             let _ = writeln!(text, "{}: {standing}", name.name);

@@ -13,9 +13,9 @@ use crate::{
     cli::NameArgs,
     client::Client,
     clock,
-    dates::{Earliest, describe_time},
+    dates::{Earliest, describe_end, describe_time},
     error::CommandError,
-    idn,
+    idn, key_text,
     ui::Ui,
     zone::{master_file, record_texts},
 };
@@ -32,7 +32,10 @@ struct ShownName<'a> {
     height: u32,
     time: u64,
     owner: PublicKey,
+    /// The same with a checksum.
+    owner_text: String,
     recovery: Option<PublicKey>,
+    recovery_text: Option<String>,
     title: Hash,
     sequence: u32,
     registered_height: u32,
@@ -98,7 +101,12 @@ impl From<&MessagingEntry> for ShownMessaging {
 pub fn describe_messaging(messaging: Option<&ShownMessaging>) -> String {
     messaging.map_or("none".to_owned(), |it| {
         let linked = if it.linked { ", linked" } else { "" };
-        format!("{}, record {} at height {}{linked}", it.identity, it.sequence, it.height)
+        format!(
+            "{}, record {} at height {}{linked}",
+            key_text::identity(&it.identity),
+            it.sequence,
+            it.height
+        )
     })
 }
 
@@ -122,7 +130,9 @@ pub fn run(ui: Ui, client: &Client, args: &NameArgs) -> Result<(), CommandError>
         height: info.height,
         time: info.time,
         owner: entry.owner,
+        owner_text: key_text::owner(&entry.owner),
         recovery: entry.recovery,
+        recovery_text: entry.recovery.map(|key| key_text::recovery(Some(&key))),
         title: entry.title,
         sequence: entry.sequence,
         registered_height: entry.registered_height,
@@ -172,11 +182,11 @@ pub fn describe_standing(standing: Standing) -> &'static str {
 }
 
 fn describe(shown: &ShownName<'_>, records: &RecordSet, now: u64) -> String {
-    let recovery = shown.recovery.map_or("none".to_owned(), |key| key.to_string());
+    let recovery = key_text::recovery(shown.recovery.as_ref());
     let transfer = shown.transfer.map_or("none".to_owned(), |transfer| {
         let opens = Earliest { height: transfer.opens_height, time: transfer.opens_time };
         let when = opens.describe(shown.height, now);
-        format!("offered to {}, which can accept it from {when}", transfer.to)
+        format!("offered to {}, which can accept it {when}", key_text::owner(&transfer.to))
     });
     let at = |height: u32, time: u64| format!("{}, height {height}", describe_time(time, now));
     let mut rows = vec![
@@ -185,17 +195,17 @@ fn describe(shown: &ShownName<'_>, records: &RecordSet, now: u64) -> String {
     ];
     if shown.standing == Standing::Settling {
         let settles = Earliest { height: shown.settles_height, time: shown.settles_time };
-        rows.push(("settles", settles.describe(shown.height, now)));
+        rows.push(("settled", settles.describe(shown.height, now)));
     }
     rows.extend([
-        ("owner", shown.owner.to_string()),
+        ("owner", key_text::owner(&shown.owner)),
         ("recovery", recovery),
         ("registered", at(shown.registered_height, shown.registered_time)),
         ("updated", at(shown.updated_height, shown.updated_time)),
-        ("lease", format!("until {}", describe_time(shown.expires, now))),
+        ("lease", describe_end(shown.expires, now)),
     ]);
     if matches!(shown.standing, Standing::Grace | Standing::Revoked) {
-        rows.push(("grace", format!("until {}", describe_time(shown.grace_ends, now))));
+        rows.push(("grace", describe_end(shown.grace_ends, now)));
     }
     rows.extend([
         ("transfer", transfer),

@@ -23,6 +23,7 @@ use crate::{
     client::{Client, ClientError},
     clock,
     error::CommandError,
+    interrupt,
     mine::StandIn,
     pow::{self, Task},
     ui::Ui,
@@ -256,8 +257,15 @@ impl Submitter {
                 first.price,
                 first.work()
             ));
+            let notice = interrupt::notice(
+                self.ui,
+                &format!("working on the {}", first.operation.label()),
+                "nothing of it was sent; the search has no memory, so that starting it again loses \
+                 nothing but the time: run the same command again",
+            );
             let operation = pow::solve_stamp(self.ui, self.network, first, refresh)?;
             on_worked(&operation)?;
+            drop(notice);
             match self.submit(operation) {
                 Err(CommandError::Client(ClientError::Refused(refusal)))
                     if tries < MAX_WORK_TRIES && is_outdated(&refusal) =>

@@ -18,8 +18,9 @@ use crate::{
     cli::Verify,
     client::{Client, ClientError},
     error::CommandError,
+    key_text,
     proof::{ProofError, ProofFile, check_work, given_header},
-    ui::{Ui, utc},
+    ui::{Ui, counted, utc},
     zone,
 };
 
@@ -209,12 +210,13 @@ fn proven(network: Network, header: &Header, entry: &NameEntry) -> ProvenEntry {
 
 fn describe(verified: &Verified<'_>) -> String {
     let header = match (verified.depth, verified.header) {
-        (Some(depth), _) => format!("on the node's best chain, {depth} blocks deep"),
+        (Some(depth), _) => {
+            format!("on the node's best chain, {} deep", counted(depth.into(), "block"))
+        }
         (None, "given") => "the given one".to_owned(),
         (None, "trusted") => "from the file (--trust-file-header)".to_owned(),
         _ => "from the file, only its work is checked".to_owned(),
     };
-    let key = |key: Option<PublicKey>| key.map_or("none".to_owned(), |key| key.to_string());
     let mut rows = vec![
         ("name", verified.name.to_string()),
         ("network", verified.network.to_string()),
@@ -229,15 +231,15 @@ fn describe(verified: &Verified<'_>) -> String {
     if let Some(entry) = &verified.entry {
         rows.extend([
             ("standing", entry.standing.to_owned()),
-            ("owner", entry.owner.to_string()),
-            ("recovery", key(entry.recovery)),
+            ("owner", key_text::owner(&entry.owner)),
+            ("recovery", key_text::recovery(entry.recovery.as_ref())),
             (
                 "registered",
                 format!("{}, height {}", utc(entry.registered_time), entry.registered_height),
             ),
             ("updated", format!("{}, height {}", utc(entry.updated_time), entry.updated_height)),
             ("lease", format!("until {}", utc(entry.expires))),
-            ("offered to", key(entry.offered_to)),
+            ("offered to", entry.offered_to.map_or("none".to_owned(), |key| key_text::owner(&key))),
             ("identity", describe_messaging(entry.messaging.as_ref())),
             ("records", format!("{}, digest {}", entry.records, entry.records_digest)),
         ]);

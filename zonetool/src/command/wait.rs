@@ -6,6 +6,7 @@ use crate::{
     client::ClientError,
     clock,
     error::CommandError,
+    interrupt,
     mine::StandIn,
     ui::{Ui, duration},
 };
@@ -58,6 +59,11 @@ impl Waiter {
         what: &str,
         mut poll: impl FnMut() -> Result<Poll<T>, CommandError>,
     ) -> Result<T, CommandError> {
+        let _notice = interrupt::notice(
+            self.ui,
+            &format!("waiting for {what}"),
+            "what was sent stays sent: run the same command again to go on",
+        );
         let mut pause = FIRST_PAUSE;
         let (mut away, mut missing) = (0, 0);
         let mut progress = None;

@@ -7,6 +7,7 @@ use namechain_core::types::{Name, PublicKey};
 use thiserror::Error;
 
 use super::code::ErrorCode;
+use crate::key_text;
 
 /// Why a channel was not opened, or ended early.
 #[derive(Debug, Error)]
@@ -22,7 +23,7 @@ pub enum ChannelFailure {
         error: ChannelError,
     },
     /// The peer holds an identity key of the name that was replaced.
-    #[error("the peer holds the key {found}, which {name} replaced at height {until}")]
+    #[error("the peer holds the key {}, which {name} replaced at height {until}", key_text::identity(.found))]
     Replaced {
         /// The name that was called.
         name: Name,

@@ -104,7 +104,7 @@ error_codes! {
     Randomness "randomness" Failure;
     /// The network of this machine can't be used.
     Setup "setup" Failure;
-    /// The channel was ended with Ctrl-C.
+    /// The command was ended with Ctrl-C.
     Interrupted "interrupted" Failure;
 
     /// The command line is wrong.
@@ -119,7 +119,7 @@ error_codes! {
     BadUrl "bad-url" Usage;
     /// An address or a locator is wrong.
     BadAddress "bad-address" Usage;
-    /// The letter is too long, or its lifetime is.
+    /// The letter is empty or too long, or its lifetime is.
     BadLetter "bad-letter" Usage;
     /// Binary data is not written to a terminal.
     Terminal "terminal" Usage;

@@ -21,7 +21,7 @@ use crate::{
     client::ClientError,
     clock,
     dates::describe_time,
-    idn,
+    idn, key_text,
     keys::KeyError,
     proof::ProofError,
     ui::{ErrorReport, OutputError, escape_line},
@@ -75,6 +75,12 @@ pub enum CommandError {
     /// The name has no owner.
     #[error("{0} is not registered")]
     NotRegistered(Name),
+    /// The name has no owner, and a registration waits for a block.
+    #[error("{0} is not registered yet: its registration waits for the next block")]
+    RegistrationPending(Name),
+    /// The name has no owner, and this machine has committed to it; where that stands.
+    #[error("{0} is not registered yet: the commitment of this machine {1}")]
+    CommitmentOpen(Name, String),
     /// The node has pruned a part of the name's history.
     #[error(
         "the node has pruned the history of {0} below block {1}, so its keys can't be followed"
@@ -84,11 +90,14 @@ pub enum CommandError {
     #[error("{0} is reserved: {1}")]
     Reserved(Name, Reserved),
     /// Somebody else has the name.
-    #[error("{0} is taken: it belongs to {1}")]
+    #[error("{0} is taken: it belongs to {owner}", owner = key_text::owner(.1))]
     Taken(Name, PublicKey),
     /// We own the name already.
     #[error("you own {0} already")]
     Ours(Name),
+    /// The name may still go to somebody else.
+    #[error("{0} has not settled: its owner can still change")]
+    Unsettled(Name),
     /// The lease is over.
     #[error("the lease of {0} is over: it does not resolve and can't be updated")]
     Grace(Name),
@@ -96,7 +105,7 @@ pub enum CommandError {
     #[error("{0} is revoked: it does not resolve and can't be changed")]
     Revoked(Name),
     /// The name has another owner.
-    #[error("{name} belongs to {owner}, and your key is {ours} [rule {rule}]")]
+    #[error("{name} belongs to {}, and your key is {} [rule {rule}]", key_text::owner(.owner), key_text::owner(.ours))]
     NotOwner {
         /// The name.
         name: Name,
@@ -108,7 +117,7 @@ pub enum CommandError {
         rule: &'static str,
     },
     /// The name is offered to somebody else.
-    #[error("{name} is offered to {to}, and your key is {ours} [rule not-recipient]")]
+    #[error("{name} is offered to {}, and your key is {} [rule not-recipient]", key_text::owner(.to), key_text::owner(.ours))]
     NotRecipient {
         /// The name.
         name: Name,
@@ -122,7 +131,9 @@ pub enum CommandError {
     NoRecovery(Name),
     /// Words of another recovery key.
     #[error(
-        "the words give the recovery key {found}, but that of {name} is {needed} [rule not-recovery]"
+        "the words give the recovery key {}, but that of {name} is {} [rule not-recovery]",
+        key_text::recovery(Some(.found)),
+        key_text::recovery(Some(.needed))
     )]
     OtherWords {
         /// The name.
@@ -147,7 +158,7 @@ pub enum CommandError {
     #[error("not confirmed: nothing was signed or sent")]
     NotConfirmed,
     /// Words of another key.
-    #[error("the words give the owner key {found}, but your key is {ours}")]
+    #[error("the words give the owner key {}, but your key is {}", key_text::owner(.found), key_text::owner(.ours))]
     ForeignWords {
         /// The owner key in the key file.
         ours: PublicKey,
@@ -155,7 +166,7 @@ pub enum CommandError {
         found: PublicKey,
     },
     /// The name has an identity key that is not ours.
-    #[error("the identity key of {name}, {identity}, does not come from your words")]
+    #[error("the identity key of {name}, {}, does not come from your words", key_text::identity(.identity))]
     ForeignIdentity {
         /// The name.
         name: Name,
@@ -192,7 +203,7 @@ pub enum CommandError {
     #[error("the header is not on the node's best chain: {0}")]
     NotOnChain(String),
     /// An older commitment has displaced ours.
-    #[error("{name} belongs to {owner}: an older commitment has displaced your registration")]
+    #[error("{name} belongs to {}: an older commitment has displaced your registration", key_text::owner(.owner))]
     Displaced {
         /// The name.
         name: Name,
@@ -269,7 +280,9 @@ impl CommandError {
             CommandError::Channel(error) => error.code(),
             CommandError::Client(error) => client_code(error),
             CommandError::Records(_) | CommandError::Messaging(_) => ErrorCode::NotANode,
-            CommandError::NotRegistered(_) => ErrorCode::NotRegistered,
+            CommandError::NotRegistered(_)
+            | CommandError::RegistrationPending(_)
+            | CommandError::CommitmentOpen(..) => ErrorCode::NotRegistered,
             CommandError::Pruned(..) => ErrorCode::Pruned,
             CommandError::NoMessaging(_) => ErrorCode::NoIdentity,
             CommandError::Reserved(..) => ErrorCode::Reserved,
@@ -277,6 +290,7 @@ impl CommandError {
             CommandError::Ours(_) => ErrorCode::AlreadyYours,
             CommandError::Grace(_) => ErrorCode::InGrace,
             CommandError::Revoked(_) => ErrorCode::Revoked,
+            CommandError::Unsettled(_) => ErrorCode::Settling,
             CommandError::Unchanged(_) => ErrorCode::Unchanged,
             CommandError::Displaced { .. } => ErrorCode::Displaced,
             CommandError::Overtaken { .. } => ErrorCode::Overtaken,
@@ -343,12 +357,16 @@ impl CommandError {
             CommandError::NotRegistered(name) => {
                 format!("to register it: zonetool register {name} --zone FILE")
             }
+            CommandError::RegistrationPending(name) | CommandError::CommitmentOpen(name, _) => {
+                format!("to go on with it: zonetool register {name} --zone FILE --wait")
+            }
             CommandError::Reserved(..)
             | CommandError::Taken(..)
             | CommandError::Displaced { .. } => "choose another name".into(),
             CommandError::Revoked(name) => {
                 format!("its recovery key can undo that: zonetool recover {name} --owner mine")
             }
+            CommandError::Unsettled(_) => "give the owner's key instead of the name, or wait".into(),
             CommandError::Ours(name) => {
                 format!("to change its zone: zonetool update {name} --zone FILE")
             }
@@ -423,7 +441,7 @@ fn key_code(error: &KeyError) -> ErrorCode {
         | KeyError::NoTerminal
         | KeyError::EmptyPassphrase
         | KeyError::DifferentPassphrases => ErrorCode::Passphrase,
-        KeyError::InvalidMnemonic(_) => ErrorCode::BadMnemonic,
+        KeyError::InvalidMnemonic(_) | KeyError::NoWords => ErrorCode::BadMnemonic,
         KeyError::Random(_) => ErrorCode::Randomness,
     }
 }

@@ -32,6 +32,9 @@ pub enum PeerError {
     /// The letter can't be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The letter has no text, and no `--empty`.
+    #[error("the letter has no text")]
+    EmptyLetter,
     /// The letter can't be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -104,7 +107,8 @@ impl PeerError {
             PeerError::Open(error) => open_code(error),
             PeerError::NoName(_) => ErrorCode::LetterNotForUs,
             PeerError::NoLocators(_) => ErrorCode::NoAddress,
-            PeerError::Seal(SealError::TooLong { .. } | SealError::Lifetime) => {
+            PeerError::EmptyLetter
+            | PeerError::Seal(SealError::TooLong { .. } | SealError::Lifetime) => {
                 ErrorCode::BadLetter
             }
             PeerError::Terminal(_) => ErrorCode::Terminal,
@@ -149,6 +153,9 @@ impl PeerError {
             ),
             PeerError::Bundle(BundleError::Expired(_)) => {
                 "its owner can make another: zonetool peer bundle make NAME".into()
+            }
+            PeerError::EmptyLetter => {
+                "write it to standard input: echo TEXT | zonetool peer seal ...; or give --empty".into()
             }
             PeerError::NoName(_) => "give the name that it is for: --to NAME".into(),
             PeerError::NoLocators(name) => {

@@ -87,6 +87,9 @@ pub enum KeyError {
     /// The words are not a valid mnemonic.
     #[error("{0}")]
     InvalidMnemonic(String),
+    /// The words are needed, and there is nowhere to read them from.
+    #[error("the 24 words are needed, and standard input is neither a terminal nor has them")]
+    NoWords,
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Random(String),
@@ -125,6 +128,9 @@ impl KeyError {
             }
             KeyError::NoTerminal | KeyError::EmptyPassphrase => {
                 "give --passphrase-file FILE, or make a key with --no-passphrase".into()
+            }
+            KeyError::NoWords => {
+                "give a file that has them: --words-file FILE; or write them to standard input".into()
             }
             KeyError::InvalidMnemonic(_) => "type the 24 words in their order, separated by spaces".into(),
             KeyError::NoHome => "give --keys DIR".into(),

@@ -9,6 +9,7 @@ use super::{
         Context, Tokens, base64_of, hex_of, name_of, next, number_of, shown, take, take_name,
         take_number,
     },
+    layout::too_long,
     special,
     token::{Token, quote},
     types::{ALGORITHMS, CERTIFICATE_TYPES, Field, TypeInfo, mnemonic, number},
@@ -114,12 +115,7 @@ fn joined(tokens: &mut Tokens<'_, '_>) -> Result<String, String> {
 fn text_field(token: &Token<'_>, out: &mut Vec<u8>) -> Result<(), String> {
     let text = token.bytes().ok_or_else(|| format!("{} has a bad escape", shown(token)))?;
     let length = u8::try_from(text.len());
-    out.push(length.map_err(|_| {
-        format!(
-            "a character string has at most 255 bytes, this one has {}: split it into several",
-            text.len()
-        )
-    })?);
+    out.push(length.map_err(|_| too_long(token, text.len()))?);
     out.extend(text);
     Ok(())
 }

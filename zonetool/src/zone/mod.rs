@@ -9,6 +9,7 @@ mod data;
 mod diff;
 mod error;
 mod fields;
+mod layout;
 mod lines;
 mod names;
 mod read;

@@ -283,6 +283,9 @@ fn explain(error: &str, text: &[u8], lines: &Lines) -> ZoneError {
             let token = entry.and_then(|entry| entry.tokens.last().map(shown));
             format!("{message}, found {}", token.unwrap_or_default())
         }
+        "bad charstr" => {
+            "this is not a text: it has at most 255 bytes, and bytes are written as \\DDD".into()
+        }
         "trailing tokens" => "there is text after the end of the record".into(),
         "unexpected end of entry" | "short buffer" => "the record ends before its data does".into(),
         "bad name" => "this is not a domain name: labels have at most 63 bytes, names 255".into(),

@@ -7,6 +7,7 @@ use super::{
     data,
     error::ZoneError,
     fields::{Context, absolute_name},
+    layout,
     names::{Origins, absolute},
     svcb,
     token::{RawEntry, Token, entries},
@@ -83,7 +84,11 @@ fn rewrite_record(entry: &RawEntry<'_>, context: Context<'_>) -> Result<Option<S
             let data = svcb::encode(data, context);
             Some(data.map_err(|what| format!("{}: {what}", types::mnemonic(number)))?)
         }
-        _ => None,
+        Some((number, None)) => {
+            layout::check(number, data)?;
+            None
+        }
+        None => None,
     };
     if data.is_none()
         && !has_units

@@ -324,7 +324,8 @@ fn errors_name_the_line_and_what_to_do() {
         ("@ A 192.0.2.1\n@ TXT \u{1b}[31m", "line 2: a byte or an escape is not allowed"),
         ("@ TYPE255 \\# 0\n", "line 1: records of type 255 can't be held by a name"),
         ("  A 192.0.2.1\n", "line 1: the first record has no owner"),
-        ("@ MX 10\n", "line 1: the record ends before its data does"),
+        ("@ MX 10\n", "line 1: MX: there is nothing after the preference; for example: MX 10 mail"),
+        ("@ PTR\n", "line 1: the record ends before its data does"),
         ("@ A 192.0.2.1 )\n", "line 1: a parenthesis is closed that was never opened"),
         ("@ A 192.0.2.1 x\n", "line 1: there is text after the end of the record"),
         (

@@ -11,9 +11,12 @@ mod batch;
 mod cacheable;
 mod lookup;
 mod pending;
+#[cfg(test)]
+mod pending_tests;
 mod query;
 mod reply;
 mod root_labels;
+mod shared_flights;
 mod socket;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(fuzzing, allow(dead_code, reason = "the tests use the rest"))]
@@ -21,6 +24,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod upstream_sockets;
+mod waiter;
 mod worker;
 
 use std::{
@@ -39,6 +43,7 @@ use tokio::{
 };
 
 use crate::{os::is_given_to_anybody, server::handle::ResponderHandle};
+use shared_flights::SharedFlights;
 pub use worker::WorkerSocket;
 use worker::{Stop, Worker};
 
@@ -62,9 +67,10 @@ pub async fn serve(
 ) -> io::Result<()> {
     let sockets = sockets(socket, workers)?;
     let stopped = Arc::new(Stop::new()?);
+    let shared = Arc::new(SharedFlights::new(sockets.len()));
     let mut running = JoinSet::new();
     for at in 0..sockets.len() {
-        start(at, &sockets, &current, &stopped, &mut running)?;
+        start(at, &sockets, &shared, &current, &stopped, &mut running)?;
     }
     loop {
         tokio::select! {
@@ -81,7 +87,7 @@ pub async fn serve(
                 };
                 tracing::warn!(%why, "a UDP thread ended by itself and is restarted");
                 tokio::time::sleep(RESTART_DELAY).await;
-                start(at, &sockets, &current, &stopped, &mut running)?;
+                start(at, &sockets, &shared, &current, &stopped, &mut running)?;
             }
         }
     }
@@ -92,15 +98,17 @@ type Ended = (usize, Result<io::Result<()>, oneshot::error::RecvError>);
 fn start(
     at: usize,
     sockets: &[WorkerSocket],
+    shared: &Arc<SharedFlights>,
     current: &ResponderHandle,
     stopped: &Arc<Stop>,
     running: &mut JoinSet<Ended>,
 ) -> io::Result<()> {
     let (socket, current, stopped) = (sockets[at].try_clone()?, current.clone(), stopped.clone());
-    let runtime = Handle::current();
+    let (runtime, shared) = (Handle::current(), shared.clone());
     let (ended, end) = oneshot::channel();
     thread::Builder::new().name(format!("dns-{at}")).spawn(move || {
-        let result = Worker::new(socket, current, runtime, stopped).and_then(Worker::run);
+        let result =
+            Worker::new(socket, (shared, at), current, runtime, stopped).and_then(Worker::run);
         // The receiver is dropped only with the server.
         let _ = ended.send(result);
     })?;

@@ -1,7 +1,8 @@
 //! Queries in flight to a plain-DNS upstream: one for all clients that ask the same.
 //!
 //! ```text
-//! start: a query in flight, in the outbox -> flush: one system call for those of one socket
+//! start: no worker has the question in flight -> a query in the outbox
+//! flush: one system call for those of one socket
 //! readable: replies, one system call for several -> Completed
 //! ```
 //!
@@ -12,7 +13,6 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasherDefault, Hasher},
     io::{self, ErrorKind},
-    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -22,9 +22,11 @@ use smallvec::{SmallVec, smallvec};
 
 use super::{
     lookup::FastQuery,
-    query::{MAX_QUESTION_BYTES, ParsedQuery},
+    query::MAX_QUESTION_BYTES,
+    shared_flights::{Claim, SharedFlights},
     socket::Peer,
     upstream_sockets::{Replies, UpstreamSockets, send_all},
+    waiter::Waiter,
 };
 use crate::{
     cache::Answer,
@@ -38,50 +40,6 @@ const MAX_IN_FLIGHT: usize = 1024;
 const MAX_WAITING: usize = 64;
 /// How often replies are read from one socket at a time, so that no upstream delays the clients.
 const MAX_READS: usize = 4;
-/// The length of a query that needs no allocation: most are shorter.
-const SHORT_QUERY_BYTES: usize = 96;
-
-/// A client that waits for an answer.
-#[derive(Debug)]
-pub struct Waiter {
-    /// The query.
-    pub datagram: SmallVec<[u8; SHORT_QUERY_BYTES]>,
-    /// Its parts.
-    parsed: ParsedQuery,
-    /// The client's address, and the one it sent to.
-    pub peer: Peer,
-    /// The hash of the cache key.
-    hash: u64,
-    /// The client's IP address.
-    client: IpAddr,
-    /// When the query arrived.
-    pub since: Duration,
-}
-
-impl Waiter {
-    fn new(asked: &FastQuery<'_>, peer: &Peer, since: Duration) -> Self {
-        Self {
-            datagram: asked.datagram.into(),
-            parsed: asked.parsed,
-            peer: *peer,
-            hash: asked.hash,
-            client: asked.client,
-            since,
-        }
-    }
-
-    /// The query again. It was parsed before, so it can be parsed.
-    pub fn asked<'a>(&'a self, lower: &'a mut [u8; MAX_QUESTION_BYTES]) -> FastQuery<'a> {
-        let _ = ParsedQuery::read(&self.datagram, lower);
-        FastQuery {
-            datagram: &self.datagram,
-            parsed: self.parsed,
-            lower: &lower[..self.parsed.question],
-            hash: self.hash,
-            client: self.client,
-        }
-    }
-}
 
 /// The clients that wait for an answer: most often one.
 pub type Waiters = SmallVec<[Waiter; 1]>;
@@ -146,11 +104,15 @@ pub struct PendingQueries {
     random: Random,
     started: u64,
     replies: Replies,
+    /// Those of all workers, and the number of this one.
+    shared: Arc<SharedFlights>,
+    worker: usize,
 }
 
 impl PendingQueries {
-    /// None yet; the events of their sockets are numbered from `first_event`.
-    pub fn new(first_event: u64) -> Self {
+    /// None yet; the events of their sockets are numbered from `first_event`. `worker`: the number
+    /// of the caller among those that share `shared`.
+    pub fn new(first_event: u64, shared: Arc<SharedFlights>, worker: usize) -> Self {
         Self {
             ports: UpstreamSockets::new(first_event),
             flights: Vec::new(),
@@ -161,6 +123,8 @@ impl PendingQueries {
             random: Random::default(),
             started: 0,
             replies: Replies::default(),
+            shared,
+            worker,
         }
     }
 
@@ -190,6 +154,10 @@ impl PendingQueries {
         }
         match self.prepare(asked, legacy, epoll, now) {
             Ok(Some((plain, port))) => {
+                if let Claim::Theirs(other) = self.shared.claim(asked.hash, self.worker) {
+                    // A query that has ended meanwhile has left its answer in the cache.
+                    return peer.is_none_or(|peer| self.shared.hand_over(other, waiter(peer)));
+                }
                 let waiters = peer.map_or_else(SmallVec::new, |peer| smallvec![waiter(peer)]);
                 self.enqueue(asked.hash, plain, port, waiters, legacy, now);
                 true
@@ -372,10 +340,26 @@ impl PendingQueries {
 
     /// Ends a query in flight; returns its waiters.
     fn complete(&mut self, at: u32) -> Option<Waiters> {
-        let flight = self.flights.get_mut(at as usize)?.take()?;
+        let mut flight = self.flights.get_mut(at as usize)?.take()?;
         self.free.push(at);
         self.ports.done(flight.port, flight.plain.id());
         self.by_hash.remove(&flight.hash);
+        let (key, waiters) = (flight.plain.key().probe(), &mut flight.waiters);
+        self.shared.release(flight.hash, self.worker, |waiter| {
+            // Another question of the same hash, which nobody can find, would be lost.
+            if waiter.asked(&mut [0; MAX_QUESTION_BYTES]).probe() == key {
+                waiters.push(waiter);
+            }
+        });
         Some(flight.waiters)
+    }
+}
+
+impl Drop for PendingQueries {
+    /// A worker that ends leaves no claims behind.
+    fn drop(&mut self) {
+        for flight in self.flights.iter().flatten() {
+            self.shared.release(flight.hash, self.worker, drop);
+        }
     }
 }

@@ -38,6 +38,7 @@ use super::{
     pending::{Completed, PendingQueries},
     query::MAX_QUESTION_BYTES,
     root_labels::RootLabels,
+    shared_flights::SharedFlights,
     socket::{Outbox, Peer, send_one},
 };
 use crate::{
@@ -127,9 +128,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker on a socket.
+    /// A worker on a socket. Its `number` is that among the workers that have `shared` in common.
     pub fn new(
         WorkerSocket { socket, is_inherited }: WorkerSocket,
+        (shared, number): (Arc<SharedFlights>, usize),
         current: ResponderHandle,
         runtime: Handle,
         stop: Arc<Stop>,
@@ -155,7 +157,7 @@ impl Worker {
             runtime,
             stop,
             epoll,
-            pending: PendingQueries::new(FIRST_PORT),
+            pending: PendingQueries::new(FIRST_PORT, shared, number),
             completed: Vec::new(),
             counters,
         })

@@ -24,7 +24,7 @@ use crate::{
     error::{CommandError, PeerError},
     keys::{self, BundleKeys, IdentityFile, Prekeys},
     pin_store::PinStore,
-    ui::{Ui, utc},
+    ui::{Ui, counted, utc},
 };
 
 /// What `--json` prints.
@@ -159,11 +159,11 @@ fn upload(
 
 fn describe(shown: &ShownBundle) -> String {
     format!(
-        "the node has the bundle of {}: {} bytes, valid until {}, {} one-time prekeys left",
+        "the node has the bundle of {}: {} bytes, valid until {}, {} left",
         shown.name,
         shown.bytes,
         utc(shown.expires),
-        shown.one_time_left
+        counted(shown.one_time_left as u64, "one-time prekey")
     )
 }
 

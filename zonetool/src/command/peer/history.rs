@@ -21,6 +21,7 @@ use crate::{
         query::synced_status,
     },
     error::CommandError,
+    key_text,
     ui::{Ui, utc},
 };
 
@@ -185,7 +186,7 @@ fn describe(history: &IdentityHistory) -> String {
     for step in &history.steps {
         let sequence = step.sequence.map_or_else(String::new, |sequence| sequence.to_string());
         let identity =
-            step.identity.map_or_else(|| "none".to_owned(), |identity| identity.to_string());
+            step.identity.map_or_else(|| "none".to_owned(), |key| key_text::identity(&key));
         let (height, time, how) = (step.height, utc(step.time), step.how);
         // Writing to a String never fails.
         let _ = writeln!(text, "{height:>8}  {time:<20}  {sequence:>6}  {how:<11} {identity}");

@@ -24,7 +24,7 @@ use crate::{
         show::{ShownMessaging, describe_standing},
     },
     error::CommandError,
-    keys,
+    key_text, keys,
     ui::Ui,
 };
 
@@ -90,7 +90,7 @@ fn describe(shown: &ShownIdentity) -> String {
     let mut rows = vec![
         ("name", shown.name.to_string()),
         ("standing", standing.to_owned()),
-        ("identity", it.identity.to_string()),
+        ("identity", key_text::identity(&it.identity)),
         ("record", format!("{} at height {}, {linked}", it.sequence, it.height)),
         ("next", or_none(it.next.map(|next| next.to_string()))),
         ("x25519", it.x25519.clone()),

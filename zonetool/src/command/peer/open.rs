@@ -20,6 +20,7 @@ use crate::{
     clock,
     command::input::{Keystore, parse_name},
     error::{CommandError, PeerError},
+    key_text,
     keys::{self, IdentityFile, Prekeys},
     pin_store::PinStore,
     ui::{Ui, escape_terminal, utc},
@@ -60,7 +61,7 @@ struct OwnInbox {
 
 /// Runs the command.
 pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &Open) -> Result<(), CommandError> {
-    let envelope = read_envelope()?;
+    let envelope = read_envelope(ui)?;
     let header = EnvelopeHeader::read(&envelope).map_err(PeerError::Open)?;
     let network = client.status()?.network;
     let names = names(network, keystore, args, header)?;
@@ -99,7 +100,8 @@ fn remember(client: &Client, args: &Open, letter: &Letter) -> Result<PinStatus, 
     }
 }
 
-fn read_envelope() -> Result<Vec<u8>, CommandError> {
+fn read_envelope(ui: Ui) -> Result<Vec<u8>, CommandError> {
+    ui.explain_input("A sealed letter is read from the terminal; from a file: peer open < FILE");
     let mut envelope = Vec::new();
     let failed = |source| PeerError::File { path: "standard input".into(), source };
     io::stdin().take(MAX_ENVELOPE_BYTES + 1).read_to_end(&mut envelope).map_err(failed)?;
@@ -228,7 +230,8 @@ fn show(
         ui.print_result("", &shown)?;
         return Ok(());
     }
-    ui.print_note(&format!("from {from} (identity {}, {pin_status}), to {to}", letter.identity));
+    let identity = key_text::identity(&letter.identity);
+    ui.print_note(&format!("from {from} (identity {identity}, {pin_status}), to {to}"));
     ui.print_note(&format!(
         "written at {} (says {from}), sealed with {}",
         utc(letter.created),

@@ -1,7 +1,7 @@
 //! `peer publish`, `peer rotate`, `peer revoke`: the next messaging record of a name, or none.
 
 use namechain_core::types::{
-    Action, Hash, Locators, MessagingPolicy, MessagingRecord, NameEntry, Network, PublicKey,
+    Action, Hash, Locators, MessagingPolicy, MessagingRecord, Name, NameEntry, Network, PublicKey,
     SecretKey, SignedMessagingRecord, next_key_hash,
 };
 
@@ -13,7 +13,9 @@ use crate::{
     client::Client,
     command::{
         input::{Keystore, parse_name},
+        list::cached_names,
         mnemonic, ops,
+        query::messaging_of,
     },
     error::CommandError,
     keys::{self, IdentityBranch, IdentityFile, KeyFile, MAX_IDENTITIES},
@@ -101,6 +103,7 @@ pub fn publish(
         check_owner(before, owner)?;
         let source = Source { ui, keystore, owner, words: &args.words, file: &own, dry_run };
         let identity = source.choose(args.index, before)?;
+        note_shared(ui, &again, keystore, network, before, &identity.identity);
         let mut record = record(network, before, &identity, &args.record, locators);
         if is_unchanged(before, &record) && args.record.bundle != Some(Bundle::New) {
             return Err(CommandError::Unchanged(before.name.clone()));
@@ -116,6 +119,38 @@ pub fn publish(
     };
     ops::publish(ui, client, keystore, &args.operate.to_operation_args(), file, Box::new(decide))?;
     upload(ui, &again, keystore, &args.operate, made)
+}
+
+/// The most names that are looked up to find one with the same identity key.
+const MAX_NAMES_COMPARED: usize = 32;
+
+/// Says which other names of this user have the same identity key: whoever sees both knows that
+/// they belong together.
+fn note_shared(
+    ui: Ui,
+    client: &Client,
+    keystore: &Keystore,
+    network: Network,
+    before: &NameEntry,
+    identity: &PublicKey,
+) {
+    let mut names = cached_names(network, &before.owner);
+    names.extend(keys::prekey_names(&keystore.directory).unwrap_or_default());
+    names.remove(&before.name);
+    // A name that can't be looked up is not worth an error here.
+    let has_it = |name: &Name| {
+        let entry = client.name(name).ok().and_then(|info| info.entry);
+        entry
+            .and_then(|entry| messaging_of(&entry).ok()?)
+            .is_some_and(|it| it.record.identity == *identity)
+    };
+    let mut shared = names.iter().take(MAX_NAMES_COMPARED).filter(|name| has_it(name));
+    if let Some(other) = shared.next() {
+        ui.print_note(&format!(
+            "{other} has the same identity key: everybody can see that both names are yours; \
+             --index N publishes another key"
+        ));
+    }
 }
 
 /// Uploads the bundle that was made, once its record is recorded.

@@ -12,7 +12,8 @@ use crate::{
     client::Client,
     command::{input::parse_name, show::ShownMessaging},
     error::{CommandError, PeerError},
-    ui::{Ui, utc},
+    key_text,
+    ui::{Ui, counted, utc},
 };
 
 /// What `--json` prints.
@@ -105,7 +106,7 @@ fn describe(resolved: &Resolved) -> String {
         let linked = if it.linked { "linked to the previous key" } else { "not linked" };
         let alone = if it.x25519_alone { "allowed" } else { "not allowed" };
         rows.extend([
-            ("identity", it.identity.to_string()),
+            ("identity", key_text::identity(&it.identity)),
             ("record", format!("{} at height {}, {linked}", it.sequence, it.height)),
             ("x25519", it.x25519.clone()),
             ("bundle", it.bundle.map_or_else(|| "none".to_owned(), |bundle| bundle.to_string())),
@@ -116,7 +117,11 @@ fn describe(resolved: &Resolved) -> String {
     rows.extend([
         (
             "proven",
-            format!("at height {}, {} blocks below {from}", resolved.height, resolved.depth),
+            format!(
+                "at height {}, {} below {from}",
+                resolved.height,
+                counted(resolved.depth.into(), "block")
+            ),
         ),
         ("header", format!("{}, time {}", resolved.trusted, utc(resolved.time))),
         ("seen", seen),

@@ -23,6 +23,7 @@ use crate::{
     clock,
     command::input::{Keystore, parse_name},
     error::{CommandError, PeerError},
+    key_text,
     ui::Ui,
 };
 
@@ -53,7 +54,10 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &Seal) -> Result<
     let (file, sequence) = own_identity(client, keystore, &from)?;
     let (peer, pin_status) = look_up_peer(client, &args.lookup, &to)?;
     let now = clock::unix();
-    let text = read_text()?;
+    let text = read_text(ui)?;
+    if text.is_empty() && !args.empty {
+        return Err(PeerError::EmptyLetter.into());
+    }
     let found = bundle::of(client, args, &peer, now)?;
     let (bundle, prekey) =
         found.map_or((None, Prekey::LastResort), |(bundle, prekey)| (Some(bundle), prekey));
@@ -103,11 +107,13 @@ fn print_notes(
         ));
     }
     if pin_status != PinStatus::Same {
-        ui.print_note(&format!("keys of {name}: {pin_status}, identity {}", peer.identity()));
+        let identity = key_text::identity(&peer.identity());
+        ui.print_note(&format!("keys of {name}: {pin_status}, identity {identity}"));
     }
 }
 
-fn read_text() -> Result<Zeroizing<Vec<u8>>, CommandError> {
+fn read_text(ui: Ui) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+    ui.explain_input("Type the letter");
     // Allocated at once: a buffer that grows leaves copies of the text in memory.
     let mut text = Zeroizing::new(Vec::with_capacity(MAX_TEXT_BYTES as usize + 1));
     let failed = |source| PeerError::File { path: "standard input".into(), source };

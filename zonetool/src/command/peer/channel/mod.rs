@@ -29,6 +29,7 @@ use crate::{
     client::Client,
     command::input::{Keystore, parse_name},
     error::{ChannelFailure, CommandError, PeerError},
+    key_text,
     ui::Ui,
 };
 
@@ -84,7 +85,8 @@ fn print_connected(ui: Ui, channel: &Channel, transport: Transport, pin_status: 
     let (sequence, height, transport) =
         (peer.sequence(), peer.height(), transport_label(transport));
     let text = format!(
-        "connected to {name} at {remote} over {transport}: identity {identity} ({pin_status}), record {sequence}, proven at height {height}"
+        "connected to {name} at {remote} over {transport}: identity {} ({pin_status}), record {sequence}, proven at height {height}",
+        key_text::identity(&identity)
     );
     ui.print_event(
         &text,
