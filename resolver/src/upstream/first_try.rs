@@ -42,6 +42,7 @@ pub struct FirstTry {
     /// Whether it would be, if its upstream supported DNSSEC.
     unvalidated: bool,
     flags: QueryFlags,
+    retry_delay: Duration,
     /// The settings by which it was sent.
     generation: u64,
 }
@@ -50,6 +51,11 @@ impl FirstTry {
     /// The upstream.
     pub fn server(&self) -> SocketAddr {
         self.server
+    }
+
+    /// How long to wait for the upstream before another one is asked.
+    pub fn retry_delay(&self) -> Duration {
+        self.retry_delay
     }
 
     /// The bytes to send.
@@ -66,6 +72,16 @@ impl FirstTry {
     pub fn key(&self) -> &Key {
         &self.key
     }
+}
+
+/// The upstream that would be asked first.
+struct FirstChoice {
+    server: SocketAddr,
+    caps: ServerCaps,
+    /// How long to wait for it before another one is asked.
+    retry_delay: Duration,
+    validates: bool,
+    policy: ValidationPolicy,
 }
 
 /// What a datagram means for a [`FirstTry`].
@@ -94,22 +110,25 @@ impl FirstTries<'_> {
     /// `None` if there is none, if another transport would be used, if the name is in a zone with
     /// upstreams of its own, or if it is not known yet whether the upstreams support DNSSEC.
     pub fn server(&self, name: &[u8]) -> Option<SocketAddr> {
-        self.target(name).map(|(server, _)| server)
+        self.target(name).map(|choice| choice.server)
     }
 
-    /// As [`super::Upstreams::first_try_server`], and whether its answer is validated.
-    fn target(&self, name: &[u8]) -> Option<(SocketAddr, bool)> {
+    /// As [`super::Upstreams::first_try_server`], with what is known of it.
+    fn target(&self, name: &[u8]) -> Option<FirstChoice> {
         let zone = self.0.zones.of(name);
-        match self.0.dnssec.first_try_mode(zone, self.0.selector.clock.now()) {
-            _ if !zone.is_rest() => None,
-            FirstTryMode::Undetermined => None,
-            FirstTryMode::Unvalidated => {
-                self.0.selector.fastest(zone.targets())?.plain().map(|server| (server, false))
-            }
-            FirstTryMode::Validated(passing) => {
-                self.0.selector.fastest(&passing)?.plain().map(|server| (server, true))
-            }
+        if !zone.is_rest() {
+            return None;
         }
+        let now = self.0.selector.clock.now();
+        let mode = self.0.dnssec.first_try_mode(zone, now);
+        let (servers, validates) = match &mode {
+            FirstTryMode::Undetermined => return None,
+            FirstTryMode::Unvalidated => (zone.targets(), false),
+            FirstTryMode::Validated(passing) => (passing.as_slice(), true),
+        };
+        let (server, caps, retry_delay) = self.0.selector.fastest(servers, now)?;
+        let policy = zone.policy();
+        Some(FirstChoice { server: server.plain()?, caps, retry_delay, validates, policy })
     }
 
     /// The query for a question (uncompressed QNAME, QTYPE, QCLASS, any case) to the upstream that
@@ -125,10 +144,7 @@ impl FirstTries<'_> {
         if rtype::is_pseudo(qtype) || loop_detect::token(question).is_some() {
             return None;
         }
-        let (server, validates) = self.target(question)?;
-        // It is the zone of all names outside of those with upstreams of their own.
-        let policy = self.0.zones.of(question).policy();
-        let caps = self.0.selector.caps(&server.into());
+        let FirstChoice { server, caps, retry_delay, validates, policy } = self.target(question)?;
         let flags = QueryFlags { dnssec_ok, checking_disabled, ..QueryFlags::plain() };
         let asked = if validates { validation_flags(flags) } else { flags };
         Some(FirstTry {
@@ -139,6 +155,7 @@ impl FirstTries<'_> {
             query: Query::new(question, asked, caps, server.ip().is_loopback(), random),
             key: Key::new(question, dnssec_ok, checking_disabled, Scope::Upstreams),
             caps,
+            retry_delay,
             generation: self.0.generation,
         })
     }

@@ -35,6 +35,20 @@ struct ServerState {
     counts: Counts,
 }
 
+impl ServerState {
+    fn expected_latency(&self, now: Duration) -> Duration {
+        let idle = now.saturating_sub(self.used).as_secs() / HALF_LIFE.as_secs();
+        self.latency / 2u32.saturating_pow(u32::try_from(idle).unwrap_or(u32::MAX))
+    }
+
+    fn caps(known: Option<&Self>, now: Duration) -> ServerCaps {
+        ServerCaps {
+            edns: known.is_none_or(|known| now >= known.no_edns_until),
+            mixed_case: known.is_none_or(|known| now >= known.no_case_until),
+        }
+    }
+}
+
 /// How the attempts with a server ended, since it is in the cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -64,12 +78,19 @@ impl InfraCache {
         order
     }
 
-    /// The first of [`InfraCache::order_by_latency`].
-    pub fn fastest<'a>(&self, servers: &'a [Target], now: Duration) -> Option<&'a Target> {
-        servers
-            .iter()
-            .filter(|server| !self.is_loop(server))
-            .min_by_key(|server| self.rank(server, now))
+    /// The first of [`InfraCache::order_by_latency`], with its capabilities and expected latency.
+    pub fn fastest<'a>(
+        &self,
+        servers: &'a [Target],
+        now: Duration,
+    ) -> Option<(&'a Target, ServerCaps, Option<Duration>)> {
+        let known = servers.iter().map(|server| (server, self.known.get(server)));
+        let latency = |known: Option<&ServerState>| known.map(|known| known.expected_latency(now));
+        let (server, known) =
+            known.filter(|(_, known)| !known.is_some_and(|known| known.is_loop)).min_by_key(
+                |(server, known)| (server.is_recursive(), latency(*known).unwrap_or_default()),
+            )?;
+        Some((server, ServerState::caps(known, now), latency(known)))
     }
 
     fn rank(&self, server: &Target, now: Duration) -> (bool, Duration) {
@@ -78,9 +99,7 @@ impl InfraCache {
 
     /// The expected latency of a server.
     pub fn expected_latency(&self, server: &Target, now: Duration) -> Option<Duration> {
-        let known = self.known.get(server)?;
-        let idle = now.saturating_sub(known.used).as_secs() / HALF_LIFE.as_secs();
-        Some(known.latency / 2u32.saturating_pow(u32::try_from(idle).unwrap_or(u32::MAX)))
+        self.known.get(server).map(|known| known.expected_latency(now))
     }
 
     /// How the attempts with a server ended.
@@ -90,11 +109,7 @@ impl InfraCache {
 
     /// The capabilities of a server, as far as known.
     pub fn caps(&self, server: &Target, now: Duration) -> ServerCaps {
-        let known = self.known.get(server);
-        ServerCaps {
-            edns: known.is_none_or(|known| now >= known.no_edns_until),
-            mixed_case: known.is_none_or(|known| now >= known.no_case_until),
-        }
+        ServerState::caps(self.known.get(server), now)
     }
 
     /// Records a reply, its latency, and the capabilities that it showed.
@@ -105,8 +120,8 @@ impl InfraCache {
         caps: ServerCaps,
         now: Duration,
     ) {
-        let before = self.caps(server, now);
         let known = self.entry(server, latency);
+        let before = ServerState::caps(Some(known), now);
         known.latency = if known.failing { latency } else { (known.latency * 7 + latency) / 8 };
         (known.failing, known.suspect, known.used) = (false, false, now);
         known.counts.replied += 1;
@@ -157,24 +172,25 @@ impl InfraCache {
     }
 
     fn entry(&mut self, server: &Target, latency: Duration) -> &mut ServerState {
-        if !self.known.contains_key(server) {
-            if self.arrived.len() >= MAX_KNOWN
-                && let Some(oldest) = self.arrived.pop_front()
-            {
-                self.known.remove(&oldest);
-            }
-            self.arrived.push_back(server.clone());
+        if self.arrived.len() >= MAX_KNOWN
+            && !self.known.contains_key(server)
+            && let Some(oldest) = self.arrived.pop_front()
+        {
+            self.known.remove(&oldest);
         }
-        self.known.entry(server.clone()).or_insert(ServerState {
-            latency,
-            failing: false,
-            used: Duration::ZERO,
-            no_edns_until: Duration::ZERO,
-            no_case_until: Duration::ZERO,
-            tested: None,
-            is_loop: false,
-            suspect: false,
-            counts: Counts::default(),
+        self.known.entry(server.clone()).or_insert_with(|| {
+            self.arrived.push_back(server.clone());
+            ServerState {
+                latency,
+                failing: false,
+                used: Duration::ZERO,
+                no_edns_until: Duration::ZERO,
+                no_case_until: Duration::ZERO,
+                tested: None,
+                is_loop: false,
+                suspect: false,
+                counts: Counts::default(),
+            }
         })
     }
 }
@@ -201,7 +217,7 @@ mod tests {
         servers.record_reply(&server(1), ms(30), WELL, ms(0));
         servers.record_reply(&server(2), ms(20), WELL, ms(0));
         assert_eq!(servers.order_by_latency(&all, ms(0)), [server(3), server(2), server(1)]);
-        assert_eq!(servers.fastest(&all, ms(0)), Some(&server(3)));
+        assert_eq!(servers.fastest(&all, ms(0)).map(|fastest| fastest.0), Some(&server(3)));
     }
 
     #[test]

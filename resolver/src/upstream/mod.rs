@@ -263,11 +263,6 @@ impl Upstreams {
         FirstTries(&self.shared).server(name)
     }
 
-    /// How long to wait for an upstream before another one is asked.
-    pub fn first_try_delay(&self, server: SocketAddr) -> Duration {
-        self.shared.selector.retry_delay(&server.into())
-    }
-
     /// The query for a question (uncompressed QNAME, QTYPE, QCLASS, any case) to the upstream that
     /// would be asked first. `None` if [`Upstreams::resolve`] has to be used.
     pub fn first_try(

@@ -367,15 +367,25 @@ impl Selector {
 
     /// How long to wait for a server before the next one is asked in parallel.
     pub fn retry_delay(&self, server: &Target) -> Duration {
-        match self.servers().expected_latency(server, self.clock.now()) {
+        self.retry_delay_after(self.servers().expected_latency(server, self.clock.now()))
+    }
+
+    fn retry_delay_after(&self, expected: Option<Duration>) -> Duration {
+        match expected {
             Some(expected) => (expected * 3).clamp(self.first_retry / 2, self.first_retry * 2),
             None => self.first_retry,
         }
     }
 
-    /// The server that would be asked first now.
-    pub fn fastest<'a>(&self, servers: &'a [Target]) -> Option<&'a Target> {
-        self.servers().fastest(servers, self.clock.now())
+    /// The server that would be asked first at `now`, its capabilities as far as known, and how
+    /// long to wait for it before the next one is asked.
+    pub fn fastest<'a>(
+        &self,
+        servers: &'a [Target],
+        now: Duration,
+    ) -> Option<(&'a Target, ServerCaps, Duration)> {
+        let (server, caps, expected) = self.servers().fastest(servers, now)?;
+        Some((server, caps, self.retry_delay_after(expected)))
     }
 
     /// The capabilities of a server, as far as known.

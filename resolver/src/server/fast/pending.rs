@@ -159,7 +159,7 @@ impl PendingQueries {
                     return peer.is_none_or(|peer| self.shared.hand_over(other, waiter(peer)));
                 }
                 let waiters = peer.map_or_else(SmallVec::new, |peer| smallvec![waiter(peer)]);
-                self.enqueue(asked.hash, plain, port, waiters, legacy, now);
+                self.enqueue(asked.hash, plain, port, waiters, now);
                 true
             }
             Ok(None) => false,
@@ -195,12 +195,11 @@ impl PendingQueries {
         plain: FirstTry,
         port: usize,
         waiters: Waiters,
-        legacy: &Upstreams,
         now: Duration,
     ) {
         self.started += 1;
         let (id, number) = (plain.id(), self.started);
-        let deadline = now + legacy.first_try_delay(plain.server());
+        let deadline = now + plain.retry_delay();
         let flight = Some(PendingQuery { plain, port, sent: now, waiters, number, hash });
         let at = match self.free.pop() {
             Some(at) => {

@@ -219,12 +219,19 @@ impl Query {
     }
 }
 
+/// The bit that is set in lower-case letters.
+const LOWER: u8 = 0x20;
+
 /// Sets the case of each letter by one random bit. Label lengths are below `A` and stay as they
 /// are.
 fn mix_case(name: &mut [u8], random: &[u8]) {
-    for (at, byte) in name.iter_mut().enumerate() {
-        let upper = random[(at / 8) % random.len()] >> (at % 8) & 1 == 1;
-        *byte = if upper { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
+    for (eight, random) in name.chunks_mut(8).zip(random.iter().cycle()) {
+        for (at, byte) in eight.iter_mut().enumerate() {
+            if byte.is_ascii_alphabetic() {
+                let lower = !(random >> at) & 1;
+                *byte = (*byte & !LOWER) | (lower * LOWER);
+            }
+        }
     }
 }
 
