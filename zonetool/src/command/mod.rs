@@ -1,6 +1,7 @@
 //! One file a command, and what they share.
 
 mod available;
+mod bans;
 mod cache;
 mod check;
 mod dry_run;
@@ -33,7 +34,8 @@ mod zone;
 
 use self::input::Keystore;
 use crate::{
-    cli::{Cli, Command},
+    admin,
+    cli::{AdminArgs, CacheCommand, Cli, Command},
     client::Client,
     error::CommandError,
     keys::{self, KeyError, Passphrases},
@@ -44,6 +46,7 @@ use crate::{
 pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
     let global = cli.global;
     let client = || Client::new(&global.node);
+    let admin = |args: &AdminArgs| admin::connect(&global, args);
     let keys = || {
         let directory = match &global.keys {
             Some(directory) => directory.clone(),
@@ -77,9 +80,13 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Zone(args) => zone::run(ui, &client()?, &args),
         Command::Status(args) => status::run(ui, &client()?, &args),
         Command::Mine(args) => mine::run(ui, &client()?, &args),
-        Command::Peers => peers::run(ui, &client()?),
-        Command::Trace(args) => trace::run(ui, &client()?, &args),
-        Command::Cache(command) => cache::run(ui, &client()?, &command),
-        Command::TrustAnchor(args) => trust_anchor::run(ui, client, &args),
+        Command::Peers(args) => peers::run(ui, &admin(&args)?),
+        Command::Bans(args) => bans::run(ui, &admin(&args.admin)?, &args),
+        Command::Trace(args) => trace::run(ui, &admin(&args.admin)?, &args),
+        Command::Cache(command) => {
+            let CacheCommand::Flush(args) = &command;
+            cache::run(ui, &admin(&args.admin)?, &command)
+        }
+        Command::TrustAnchor(args) => trust_anchor::run(ui, || admin(&args.admin), &args),
     }
 }
