@@ -227,6 +227,38 @@ fn a_held_branch_that_is_followed_at_once_is_held_no_more() {
     assert_eq!(Chain::open(NETWORK, storage).unwrap().hold(), None);
 }
 
+/// ```text
+///             /- 11 - ... - 161
+/// 0 - ... - 10
+/// |           \- 11' - ... - 161'     held
+/// \- 1" - ... - 162"                  followed once nothing is live any more
+/// ```
+/// Where the held branch departs follows our own reorganisations.
+#[test]
+fn a_held_branch_departs_where_it_departs_from_what_is_followed_now() {
+    let mut ours = miner();
+    let mut trunk = ours.mine_empty(10);
+    let mut held = Miner { step_s: STEP_S, ..ours.copy() };
+    trunk.extend(ours.mine_empty(150));
+    let commit = held.commit(&name("held-branch"), &key(8));
+    let mut branch = vec![held.mine(&[commit])];
+    branch.extend(held.mine_empty(150));
+    let (mut other, mut third) = other_miner();
+    third.extend(other.mine_empty(161));
+    let mut node = Follower::new();
+    node.follow(&trunk);
+    assert!(!node.learn(&branch));
+    assert_eq!(node.chain.hold().unwrap().fork_height, 10);
+    let late = ours.mine_empty(1);
+    node.now = late[0].header.time + 3_601;
+    node.follow(&late);
+    assert!(node.learn(&third));
+    assert_eq!(node.chain.tip_id(), other.chain.tip_id());
+    let hold = node.chain.hold().unwrap();
+    let first = trunk[0].header.id(NETWORK);
+    assert_eq!((hold.fork_height, hold.first, hold.tip), (0, first, held.chain.tip_id()));
+}
+
 /// A restart forgets neither that the chain was followed live nor how long the other has led.
 #[test]
 fn a_restart_forgets_nothing() {

@@ -48,7 +48,7 @@ pub(super) mod tests {
     #[openapi(
         info(
             title = "namechain node",
-            description = "What a node of the naming chain tells and takes. Every refusal is a `Refusal`. Routes with the tag `admin` are served on the admin socket only, the others over TCP too.",
+            description = "What a node of the naming chain tells and takes. Every refusal is a `Refusal`. Routes with the tag `admin` are served on the admin socket only, the others over TCP too, where a client that asks too often gets 429.",
             license(name = "MIT OR Apache-2.0")
         ),
         paths(

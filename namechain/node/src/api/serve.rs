@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, middleware};
 use hyper::{
     Request,
     body::Incoming,
@@ -25,7 +25,7 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixStream},
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 
 use super::{
@@ -34,6 +34,7 @@ use super::{
     connections::{Answering, Client, Connections},
     extension::Extension,
     metrics,
+    rate_limit::{self, ClientAddress, RateLimit},
     router::{admin_router, public_router},
 };
 
@@ -100,6 +101,8 @@ pub(super) async fn serve_routers(
             "/metrics is not served: something else records the metrics of this process"
         );
     }
+    let limit = RateLimit::default();
+    let public = public.layer(middleware::from_fn_with_state(limit.clone(), rate_limit::limit));
     let (stop, stopped) = watch::channel(());
     let http = serve_router(listeners.http, public, MAX_CONNECTIONS, stopped.clone());
     let socket = serve_router(listeners.admin, admin, MAX_ADMIN_CONNECTIONS, stopped);
@@ -107,7 +110,17 @@ pub(super) async fn serve_routers(
         shutdown.await;
         drop(stop);
     };
-    tokio::join!(http, socket, stopping);
+    let ticking = async {
+        let mut second = interval(Duration::from_secs(1));
+        loop {
+            second.tick().await;
+            limit.tick();
+        }
+    };
+    tokio::select! {
+        _ = async { tokio::join!(http, socket, stopping) } => {}
+        () = ticking => {}
+    }
 }
 
 /// What connections come from.
@@ -155,7 +168,7 @@ async fn serve_router(
                     connections.make_room();
                     let answering = Answering::default();
                     let task =
-                        tasks.spawn(converse(stream, router.clone(), answering.clone(), ended));
+                        tasks.spawn(converse((stream, address), router.clone(), answering.clone(), ended));
                     connections.add(task, Client::new(address), answering);
                 }
                 Err(error) => {
@@ -174,13 +187,14 @@ async fn serve_router(
 
 /// Serves one connection.
 async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+    (stream, address): (impl AsyncRead + AsyncWrite + Unpin, Option<IpAddr>),
     router: Router,
     answering: Answering,
     mut stopped: watch::Receiver<()>,
 ) {
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ClientAddress(address));
         answering.fetch_add(1, Ordering::Relaxed);
         let (answer, answering) = (router.call(request), answering.clone());
         async move {

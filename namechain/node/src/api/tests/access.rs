@@ -143,3 +143,21 @@ async fn bans_are_added_listed_and_lifted() {
     let bans: api_types::Bans = bench.admin("GET", "/v1/bans", &[], b"").await.json();
     assert_eq!(bans.bans, []);
 }
+
+/// A proxy may keep what is public, for a second; nothing else, and no refusal.
+#[tokio::test]
+async fn answers_say_whether_they_may_be_kept() {
+    let bench = Bench::start().await;
+    for path in ["/v1/status", "/v1/names/alice", "/v1/names/alice/proof", "/v1/blocks/1"] {
+        let answer = bench.get(path).await;
+        assert!(answer.head.contains("\r\ncache-control: public, max-age=1"), "{answer:?}");
+    }
+    for path in
+        ["/healthz", "/readyz", "/metrics", "/v1/mining/template", "/v1/names/-", "/v1/peers"]
+    {
+        let answer = bench.get(path).await;
+        assert!(answer.head.contains("\r\ncache-control: no-store"), "{answer:?}");
+    }
+    let peers = bench.admin("GET", "/v1/peers", &[], b"").await;
+    assert!(peers.head.contains("\r\ncache-control: no-store"), "{peers:?}");
+}
