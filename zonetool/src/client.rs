@@ -11,7 +11,7 @@ use namechain_core::{
         Refusal, Status, Submit, Submitted, Trace, TraceAsked, TrustAnchor,
     },
     codec::Encode,
-    types::{Hash, Header, Name, Operation},
+    types::{Hash, Header, Name, Network, Operation},
 };
 use reqwest::{StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
@@ -58,6 +58,14 @@ pub enum ClientError {
         node: String,
         /// What was wrong with the answer.
         why: String,
+    },
+    /// The node is on another network than `--network` says.
+    #[error("the node is on the network {found}, and --network says {wanted}")]
+    OtherNetwork {
+        /// The node's.
+        found: Network,
+        /// The one that was asked for.
+        wanted: Network,
     },
     /// The node refuses.
     #[error("the node refuses: {}{}", .0.message, .0.rule.as_ref().map(|rule| format!(" [rule {rule}]")).unwrap_or_default())]

@@ -15,6 +15,7 @@ mod ops;
 mod peer;
 mod peers;
 mod preflight;
+mod price;
 mod prove;
 mod query;
 mod recorded;
@@ -29,12 +30,13 @@ mod update;
 mod verify;
 mod wait;
 mod whoami;
+mod worked;
 mod zone;
 
 use self::input::Keystore;
 use crate::{
     cli::{Cli, Command},
-    client::Client,
+    client::{Client, ClientError},
     error::CommandError,
     keys::{self, KeyError, Passphrases},
     ui::Ui,
@@ -43,7 +45,16 @@ use crate::{
 /// Runs the command.
 pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
     let global = cli.global;
-    let client = || Client::new(&global.node);
+    let client = || {
+        let client = Client::new(&global.node)?;
+        if let Some(wanted) = global.network {
+            let found = client.status()?.network;
+            if found != wanted {
+                return Err(ClientError::OtherNetwork { found, wanted });
+            }
+        }
+        Ok(client)
+    };
     let keys = || {
         let directory = match &global.keys {
             Some(directory) => directory.clone(),
@@ -58,6 +69,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Available(args) => available::run(ui, &client()?, &args),
         Command::Key(command) => key::run(ui, client, &keys()?, &command),
         Command::Register(args) => register::run(ui, client()?, &keys()?, &args),
+        Command::Price(args) => price::run(ui, &client()?, &args),
         Command::Check(args) => check::run(ui, &args),
         Command::Update(args) => update::run(ui, client()?, &keys()?, &args),
         Command::Renew(args) => ops::renew(ui, client()?, &keys()?, &args),
