@@ -368,7 +368,7 @@ fn an_operation_that_was_overtaken_is_told() {
 fn what_a_node_has_pruned_is_told() {
     let user = User::new();
     let node = Node::start(owned_by(&user));
-    let to = PublicKey([5; 32]).to_string();
+    let to = stranger().to_string();
     assert_eq!(user.run(&node, &["transfer", "alice", "--to", &to, "--yes", "--wait"]).code, 0);
     let whole = user.run(&node, &["history", "alice"]);
     assert_eq!((whole.json()["pruned_below"].clone(), whole.stderr.as_str()), (Value::Null, ""));
