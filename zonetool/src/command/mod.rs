@@ -3,6 +3,7 @@
 mod available;
 mod cache;
 mod check;
+mod draft;
 mod dry_run;
 mod history;
 mod input;

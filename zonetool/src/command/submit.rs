@@ -12,12 +12,13 @@ use namechain_core::{
     },
     params::{MAX_ANCHOR_AGE_S, MAX_VALIDITY_S, Params},
     types::{
-        Action, BlockTime, Hash, Name, NameEntry, Network, Operation, PublicKey, SecretKey,
-        Signature, SignedOperation, SigningContext, Stamp,
+        BlockTime, Hash, Network, Operation, PublicKey, SecretKey, Signature, SignedOperation,
+        SigningContext, Stamp,
     },
 };
 
 use super::{
+    draft::{Draft, UNWORKED},
     wait::Waiter,
     worked::{Stored, WorkedFile},
 };
@@ -31,9 +32,6 @@ use crate::{
     pow::{self, Task},
     ui::Ui,
 };
-
-/// A stamp that is still to be worked.
-pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
 
 /// How far below the tip stamps are anchored, so that a short reorganisation does not undo them.
 const ANCHOR_DEPTH_BLOCKS: u32 = 10;
@@ -59,19 +57,6 @@ pub struct Submitter {
     pub waiter: Waiter,
     /// How long signatures are valid.
     validity: Duration,
-}
-
-/// What is to be signed about a name.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    /// The name.
-    pub name: Name,
-    /// Of a Register the id of its Commit, of all others the title of the name's entry.
-    pub reference: Hash,
-    /// What is done.
-    pub action: Action,
-    /// The name's entry; none for a Register.
-    pub entry: Option<NameEntry>,
 }
 
 /// An operation that the node has taken.

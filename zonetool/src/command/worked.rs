@@ -15,7 +15,7 @@ use namechain_core::{
     types::{Action, Name, Network, Operation, PublicKey, SignedOperation},
 };
 
-use super::submit::Draft;
+use super::draft::Draft;
 use crate::{
     error::CommandError,
     keys::{self, KeyError},
@@ -97,7 +97,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::command::submit::UNWORKED;
+    use crate::command::draft::UNWORKED;
 
     #[test]
     fn only_the_same_operation_is_used_again_while_it_is_valid() {
