@@ -3,6 +3,8 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    path::Path,
     time::Duration,
 };
 
@@ -38,6 +40,19 @@ pub fn get(node: SocketAddr, path: &str) -> Response {
     send(node, "GET", path, "", "")
 }
 
+/// `GET path` on an admin socket.
+///
+/// # Panics
+/// If the node does not answer.
+pub fn get_admin(socket: &Path, path: &str) -> Response {
+    let answer =
+        UnixStream::connect(socket).map_err(|error| error.to_string()).and_then(|stream| {
+            stream.set_read_timeout(Some(TIMEOUT)).map_err(|error| error.to_string())?;
+            exchange_on(stream, "localhost", "GET", path, "", "")
+        });
+    answer.unwrap_or_else(|error| panic!("{}: GET {path}: {error}", socket.display()))
+}
+
 /// `POST path` with a JSON body.
 ///
 /// # Panics
@@ -68,6 +83,19 @@ fn exchange(
     headers: &str,
     body: &str,
 ) -> Result<Response, String> {
+    let stream = TcpStream::connect(node).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(|error| error.to_string())?;
+    exchange_on(stream, &node.to_string(), method, path, headers, body)
+}
+
+fn exchange_on(
+    mut stream: impl Read + Write,
+    node: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Result<Response, String> {
     // A header line of the caller comes first, so that it can say another Host.
     let host =
         if headers.starts_with("Host:") { String::new() } else { format!("Host: {node}\r\n") };
@@ -75,8 +103,6 @@ fn exchange(
         "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    let mut stream = TcpStream::connect(node).map_err(|error| error.to_string())?;
-    stream.set_read_timeout(Some(TIMEOUT)).map_err(|error| error.to_string())?;
     stream.write_all(head.as_bytes()).map_err(|error| error.to_string())?;
     // A node that refuses a long body may close before it has read it.
     let _ = stream.write_all(body.as_bytes());

@@ -76,7 +76,7 @@ impl Machine {
     /// As [`Machine::resolver`], with a user who has a new key.
     pub fn start(&self) -> (Daemon, User) {
         let resolver = self.resolver();
-        let user = User::new(resolver.addr("api"));
+        let user = User::new(resolver.addr("api")).running(&resolver);
         (resolver, user)
     }
 }

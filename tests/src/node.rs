@@ -88,13 +88,15 @@ impl Host {
         }
     }
 
-    /// Asks the node whose API is at `api` with `zonetool --json`, without a key.
+    /// Asks the node whose API is at `api` with `zonetool --json`, without a key, as the user who
+    /// runs it.
     ///
     /// # Panics
     /// If it can't be run.
     pub fn ask(&self, api: SocketAddr, args: &[&str]) -> Outcome {
         let mut command = self.command("zonetool");
         command.args(["--node", &format!("http://{api}"), "--json"]).args(args);
+        command.env("NAMECHAIN_DATA_DIR", self.home.path().join("data"));
         command.output().expect("zonetool runs").into()
     }
 

@@ -180,6 +180,14 @@ impl Daemon {
         text.parse().unwrap_or_else(|error| panic!("'{key}' in {}: {error}", self.line))
     }
 
+    /// Its admin socket, by the line at the start.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub fn admin(&self) -> &Path {
+        Path::new(self.line["admin"].as_str().unwrap_or_else(|| panic!("none in {}", self.line)))
+    }
+
     /// What it has written to standard error.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
@@ -246,6 +254,8 @@ pub struct User {
     home: TempDir,
     node: String,
     namespace: Option<String>,
+    /// Where the socket is of the program that this user runs.
+    data_dir: Option<PathBuf>,
 }
 
 /// What `zonetool` did.
@@ -308,7 +318,16 @@ impl User {
             home: tempfile::tempdir().expect("a home"),
             node: format!("http://{node}"),
             namespace: None,
+            data_dir: None,
         }
+    }
+
+    /// The user who runs `daemon`, and may use its admin socket.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub fn running(self, daemon: &Daemon) -> User {
+        User { data_dir: daemon.admin().parent().map(Path::to_owned), ..self }
     }
 
     /// As [`User::new`], in a network namespace.
@@ -405,6 +424,7 @@ impl User {
             None => command("zonetool", self.home()),
         };
         command.arg("--node").arg(&self.node).arg("--keys").arg(self.keys());
+        command.envs(self.data_dir.iter().map(|dir| ("NAMECHAIN_DATA_DIR", dir)));
         command
     }
 

@@ -153,7 +153,7 @@ impl Said {
 
 /// What `zonetool trace` says, which is shown.
 fn trace(resolver: &Daemon, args: &[&str]) -> String {
-    let user = User::without_key(resolver.addr("api"));
+    let user = User::without_key(resolver.addr("api")).running(resolver);
     let said = user.zonetool_text(&[&["trace"], args].concat()).ok().stdout;
     println!("--- zonetool trace {}\n{said}", args.join(" "));
     said

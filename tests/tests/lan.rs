@@ -33,6 +33,7 @@ fn node(namespace: &str, address: &str, args: &[&str]) -> (Daemon, TempDir) {
 fn peers(namespace: &str, (daemon, home): &(Daemon, TempDir)) -> Vec<Value> {
     let mut command = command_in(namespace, "zonetool", home.path());
     command.args(["--node", &format!("http://{}", daemon.addr("api")), "--json", "peers"]);
+    command.arg("--data-dir").arg(home.path().join("data"));
     let outcome: Outcome = command.output().expect("zonetool runs").into();
     outcome.ok().json()["peers"].as_array().cloned().unwrap_or_default()
 }

@@ -313,7 +313,7 @@ fn answers_are_forgotten_when_somebody_asks_for_it() {
 }
 
 fn forgets(resolver: &Daemon, upstream: &Counting) {
-    let user = User::without_key(resolver.addr("api"));
+    let user = User::without_key(resolver.addr("api")).running(resolver);
     let names = ["a.x.example.", "b.a.x.example.", "x.example.", "y.example.", "xx.example."];
     let dns = resolver.addr("dns");
     assert_eq!(asked_again(dns, upstream, &names), [1; 5]);

@@ -67,7 +67,7 @@ fn a_network_crosses_an_activation() {
     assert_eq!(tip_version(old.addr("api")), Some(2));
     assert_eq!(old_host.owner(old.addr("api"), "after-the-date"), None);
     old_host.has_peers(old.addr("api"), 2);
-    let known = http::look(old.addr("api"), "/v1/peers").expect("peers");
+    let known = http::get_admin(old.admin(), "/v1/peers").json();
     for peer in known["peers"].as_array().expect("a list") {
         assert_eq!(peer["score"], 0, "{known}");
     }

@@ -1,4 +1,5 @@
-//! A client of the node's HTTP API. Each request is bounded in time and in bytes.
+//! A client of the node's HTTP API, over TCP or on a Unix socket. Each request is bounded in time
+//! and in bytes.
 
 mod dns_probe;
 
@@ -6,9 +7,10 @@ use std::{fmt::Display, time::Duration};
 
 use namechain_core::{
     api_types::{
-        BlockInfo, BundleInfo, CommitmentInfo, Flush, Flushed, History, MinedBlock, MinedHeader,
-        MiningTemplate, NameInfo, Peers, PlaceInfo, PrekeyInfo, Price, ProofInfo, PutBundle,
-        Refusal, Status, Submit, Submitted, Trace, TraceAsked, TrustAnchor,
+        BanInfo, Bans, BlockInfo, BundleInfo, CommitmentInfo, Flush, Flushed, History, LiftBans,
+        Lifted, MinedBlock, MinedHeader, MiningTemplate, NameInfo, NewBan, Peers, PlaceInfo,
+        PrekeyInfo, Price, ProofInfo, PutBundle, Refusal, Status, Submit, Submitted, Trace,
+        TraceAsked, TrustAnchor,
     },
     codec::Encode,
     types::{Hash, Header, Name, Network, Operation},
@@ -26,12 +28,17 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// bytes of records each are 1 MB.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
+/// What `--node` begins with if it names a Unix socket.
+pub const UNIX_SCHEME: &str = "unix:";
+
 /// A node's API.
 #[derive(Debug)]
 pub struct Client {
     runtime: tokio::runtime::Runtime,
     http: reqwest::Client,
     base: Url,
+    /// As it was given.
+    node: String,
 }
 
 /// Why a request failed.
@@ -67,18 +74,34 @@ pub enum ClientError {
         /// The one that was asked for.
         wanted: Network,
     },
+    /// A command for the admin socket, and `--node` names another address.
+    #[error("this needs the admin socket of a node on this machine, and --node names an HTTP API")]
+    NeedsSocket,
+    /// Nobody listens on any admin socket.
+    #[error("this needs the admin socket of a node on this machine: nobody listens on {0}")]
+    NoSocket(String),
+    /// The admin socket is another user's.
+    #[error("this needs the admin socket of a node on this machine: {0} belongs to another user")]
+    SocketDenied(String),
+    /// There are several.
+    #[error("several programs on this machine have an admin socket: {0}")]
+    ManySockets(String),
     /// The node refuses.
     #[error("the node refuses: {}{}", .0.message, .0.rule.as_ref().map(|rule| format!(" [rule {rule}]")).unwrap_or_default())]
     Refused(Refusal),
 }
 
 impl Client {
-    /// A client of the node at `node`, an `http` or `https` URL.
+    /// A client of the node at `node`, an `http` or `https` URL, or `unix:` and the path of a
+    /// socket.
     pub fn new(node: &str) -> Result<Self, ClientError> {
         let bad = |why: String| ClientError::BadUrl(node.to_owned(), why);
-        let mut base = Url::parse(node).map_err(|error| bad(error.to_string()))?;
+        let socket = node.strip_prefix(UNIX_SCHEME);
+        // The node expects its own name from whoever has opened its socket.
+        let url = if socket.is_some() { "http://localhost/" } else { node };
+        let mut base = Url::parse(url).map_err(|error| bad(error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
-            return Err(bad("it must begin with http:// or https://".into()));
+            return Err(bad("it must begin with http://, https:// or unix:".into()));
         }
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
@@ -88,7 +111,11 @@ impl Client {
         // An error says that there is a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let setup = |error: String| ClientError::Setup(error);
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder();
+        if let Some(path) = socket {
+            http = http.unix_socket(path);
+        }
+        let http = http
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .redirect(redirect::Policy::none())
@@ -103,7 +130,8 @@ impl Client {
             .enable_all()
             .build()
             .map_err(|error| setup(error.to_string()))?;
-        Ok(Client { runtime, http, base })
+        let node = node.trim_end_matches('/').to_owned();
+        Ok(Client { runtime, http, base, node })
     }
 
     /// `GET /v1/status`.
@@ -114,6 +142,21 @@ impl Client {
     /// `GET /v1/peers`.
     pub fn peers(&self) -> Result<Peers, ClientError> {
         self.get("v1/peers")
+    }
+
+    /// `GET /v1/bans`.
+    pub fn bans(&self) -> Result<Bans, ClientError> {
+        self.get("v1/bans")
+    }
+
+    /// `POST /v1/bans`.
+    pub fn ban(&self, ban: &NewBan) -> Result<BanInfo, ClientError> {
+        self.ask(self.http.post(self.url("v1/bans")?).json(ban))
+    }
+
+    /// `POST /v1/bans/lift`.
+    pub fn lift_bans(&self, what: &LiftBans) -> Result<Lifted, ClientError> {
+        self.ask(self.http.post(self.url("v1/bans/lift")?).json(what))
     }
 
     /// `GET /v1/price`.
@@ -195,7 +238,7 @@ impl Client {
 
     /// Another client of the same node.
     pub fn reconnect(&self) -> Result<Self, ClientError> {
-        Client::new(self.base.as_str())
+        Client::new(&self.node)
     }
 
     /// The error for an answer that can't be right.
@@ -279,7 +322,7 @@ impl Client {
 
     /// The node's URL, for messages.
     fn node(&self) -> String {
-        self.base.as_str().trim_end_matches('/').to_owned()
+        self.node.clone()
     }
 }
 

@@ -3,6 +3,7 @@
 //! `cli -> command -> pin_store, keys, zone, proof, client, pow -> ui`: the command line is taken
 //! apart, one command runs, and all that is printed goes through [`ui`].
 
+mod admin;
 mod cli;
 mod client;
 mod clock;

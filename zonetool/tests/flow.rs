@@ -1,6 +1,7 @@
 //! Registering and updating against a node that makes blocks as it is asked, and against nodes that
 //! refuse, forget and lie. The real node is spoken to in the workspace's end-to-end tests.
 
+mod admin;
 mod node;
 mod user;
 
@@ -120,33 +121,6 @@ fn status_is_watched_until_the_node_is_synced() {
     assert_eq!(late.code, 6, "{}", late.stderr);
 }
 
-#[test]
-fn peers_are_listed_and_can_not_write_to_the_terminal() {
-    let (node, user) = (Node::start(blocks()), User::new());
-    let listed = user.run(&node, &["peers"]);
-    assert_eq!(
-        (listed.code, &listed.json()["peers"][0]["score"]),
-        (0, &Value::from(-20)),
-        "{}",
-        listed.stderr
-    );
-    let done = Command::new(env!("CARGO_BIN_EXE_zonetool"))
-        .args(["--node", &node.url, "peers"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8(done.stdout).unwrap();
-    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
-    assert!(
-        text.starts_with(
-            "1 peer\nin  /ip4/192.0.2.1/tcp/7379  for 61 s, height 7, score -20, evil/1"
-        ),
-        "{text}"
-    );
-    assert!(!text.contains("\nforged"), "{text}");
-}
-
-/// The salt is made of key and name: a second run finds the commitment of the first and pays
-/// nothing twice.
 #[test]
 fn an_interrupted_registration_goes_on() {
     let (node, user) = (Node::start(State { blocks_a_look: 0, ..blocks() }), User::new());

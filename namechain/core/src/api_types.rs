@@ -2,6 +2,7 @@
 //!
 //! Every field is stable: fields are added, never renamed or given another meaning.
 
+mod admin;
 mod bundles;
 mod dns;
 mod mining;
@@ -10,6 +11,7 @@ mod trust;
 
 use serde::{Deserialize, Serialize};
 
+pub use admin::{BanInfo, Bans, LiftBans, Lifted, NewBan};
 pub use bundles::{BundleInfo, PrekeyInfo, PutBundle};
 pub use dns::{Flush, Flushed, Trace, TraceAnswer, TraceAsked, TraceStep};
 pub use mining::{MinedBlock, MinedHeader, MiningTemplate};

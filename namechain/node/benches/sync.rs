@@ -233,6 +233,7 @@ fn relay() {
             network: NETWORK,
             data_dir: dir.path().join(at),
             api: None,
+            admin: None,
             allow_hosts: Vec::new(),
             p2p: Some(p2p),
             mine,

@@ -255,6 +255,7 @@ fn damaged_files_are_noticed() {
             network: NETWORK,
             data_dir: damaged.clone(),
             api: None,
+            admin: None,
             allow_hosts: Vec::new(),
             p2p: None,
             mine: MineMode::Off,

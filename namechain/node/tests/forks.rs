@@ -269,6 +269,7 @@ fn a_node_says_that_it_holds_a_chain_back() {
         network: NETWORK,
         data_dir: dir.path().into(),
         api: None,
+        admin: None,
         mine: MineMode::Off,
         mine_threads: 1,
         prune_bytes: None,

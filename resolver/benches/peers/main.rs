@@ -7,6 +7,7 @@
 //! cargo bench -p resolver --bench peers -- cached ours bound   # with these servers only
 //! cargo bench -p resolver --bench peers -- growth million      # 10k, 100k, 1M chain names; 1M cached answers
 //! cargo bench -p resolver --bench peers -- --rounds 3 --seconds 2
+//! cargo bench -p resolver --bench peers -- cached misses --under mycompany  # a label on no list
 //! ```
 //!
 //! See `README.md` for requirements and how to read the results.
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         Ok(choice) => run(&choice),
         Err(word) => {
             eprintln!(
-                "'{word}' is none of --rounds N, --seconds N, {}, growth, million, or a server's name",
+                "'{word}' is none of --rounds N, --seconds N, --under NAME, {}, growth, million, or a server's name",
                 WORKLOADS.join(", ")
             );
             ExitCode::from(2)

@@ -41,19 +41,27 @@ pub struct Choice {
     pub workloads: Vec<String>,
     /// Servers by name; empty: all.
     pub servers: Vec<String>,
+    /// The names of legacy DNS are below this one.
+    pub under: String,
 }
 
 impl Choice {
     /// Parses the command line; the error is the word that is not understood.
     pub fn read(words: &[&str]) -> Result<Choice, String> {
-        let mut choice =
-            Choice { rounds: 5, seconds: 3, workloads: Vec::new(), servers: Vec::new() };
+        let mut choice = Choice {
+            rounds: 5,
+            seconds: 3,
+            workloads: Vec::new(),
+            servers: Vec::new(),
+            under: "example.com".into(),
+        };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut number =
                 || words.next().and_then(|word| word.parse::<u64>().ok()).filter(|n| *n > 0);
             match *word {
                 "--rounds" => choice.rounds = number().ok_or(*word)? as usize,
+                "--under" => choice.under = words.next().ok_or(*word)?.to_string(),
                 "--seconds" => choice.seconds = number().ok_or(*word)?,
                 word if WORKLOADS.contains(&word) || matches!(word, "growth" | "million") => {
                     choice.workloads.push(word.into());
@@ -113,14 +121,15 @@ pub fn chain_names(names: u32) -> impl Iterator<Item = String> {
     (0..names).map(|number| format!("{}.{}", state::name(number), servers::ZONE))
 }
 
-fn legacy_names(names: u32) -> impl Iterator<Item = String> {
-    (0..names).map(|number| format!("host-{number}.example.com"))
+fn legacy_names(names: u32, choice: &Choice) -> impl Iterator<Item = String> {
+    (0..names).map(|number| format!("host-{number}.{}", choice.under))
 }
 
 /// The queries of a round. Names that have to be new are new in every round.
 fn questions(workload: &str, dir: &Path, round: usize, choice: &Choice) -> PathBuf {
     let many = MOST_A_SECOND * choice.seconds;
-    let fresh = |number: u64| format!("new-{round}-{number}.example.net");
+    let under = &choice.under;
+    let fresh = |number: u64| format!("new-{round}-{number}.{under}");
     match workload {
         "chain" => load::questions(dir, "chain", chain_names(NAMES)),
         "nxdomain" => {
@@ -130,12 +139,12 @@ fn questions(workload: &str, dir: &Path, round: usize, choice: &Choice) -> PathB
         "hits" => {
             let names = (0..many).map(|number| match number % 10 {
                 0 => fresh(number),
-                _ => format!("host-{}.example.com", number * 7 % u64::from(NAMES)),
+                _ => format!("host-{}.{under}", number * 7 % u64::from(NAMES)),
             });
             load::questions(dir, "hits", names)
         }
         "misses" => load::questions(dir, "misses", (0..many / 2).map(fresh)),
-        _ => load::questions(dir, "cached", legacy_names(NAMES)),
+        _ => load::questions(dir, "cached", legacy_names(NAMES, choice)),
     }
 }
 
@@ -177,7 +186,7 @@ pub fn saturated(workload: &str, choice: &Choice) -> Result<(), String> {
     let servers = contenders(workload, choice, &upstream, &dir)?;
     let repeat = !matches!(workload, "hits" | "misses");
     // Names that have to be cached are queried once.
-    let known = load::questions(dir.path(), "known", legacy_names(NAMES));
+    let known = load::questions(dir.path(), "known", legacy_names(NAMES, choice));
     let known = if repeat { questions(workload, dir.path(), 0, choice) } else { known };
     for server in &servers {
         dnsperf(server, &known, Hardness { seconds: 30, outstanding: 50, repeat: false })?;
@@ -210,7 +219,7 @@ pub fn one_in_flight(choice: &Choice) -> Result<(), String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let upstream = servers::upstream(dir.path())?;
     let servers = contenders("cached", choice, &upstream, &dir)?;
-    let names: Vec<String> = legacy_names(NAMES).take(100).collect();
+    let names: Vec<String> = legacy_names(NAMES, choice).take(100).collect();
     let mut all: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); servers.len()];
     for _ in 0..choice.rounds {
         for (server, figures) in servers.iter().zip(&mut all) {

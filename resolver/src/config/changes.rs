@@ -33,7 +33,7 @@ impl Changes {
         live("delegation", old.delegation == new.delegation);
         live("query-log", old.query_log == new.query_log);
         let mut restart = |key, same: bool| changes.restart.extend((!same).then_some(key));
-        restart("network, node, api or data-dir", old.chain == new.chain);
+        restart("network, node, api, admin-socket or data-dir", old.chain == new.chain);
         restart("sign", old.sign == new.sign);
         restart("listen", old.listen == new.listen);
         restart("encrypted", old.encrypted == new.encrypted);

@@ -35,7 +35,7 @@ Examples:
       send it a query
 
 Environment: NAMECHAIN_NETWORK, _LISTEN, _API, _UPSTREAM, _DATA_DIR, _CONFIG, _NODE, _MOUNT_ROOT,
-_P2P_LISTEN, _PEER, _MINE, _MINE_THREADS, _NO_MDNS, _ALLOW_HOST; several values are separated by commas. Flags override the environment, the environment
+_P2P_LISTEN, _PEER, _MINE, _MINE_THREADS, _NO_MDNS, _ALLOW_HOST, _ADMIN_SOCKET; several values are separated by commas. Flags override the environment, the environment
 overrides the file. NAMECHAIN_LOG sets the log level: error, warn, info, debug, resolver=debug.
 
 Keys of the file only: mount-alt = true, allow = [\"192.168.0.0/16\"] (networks that may send queries),
@@ -74,6 +74,12 @@ pub struct Cli {
     /// 127.0.0.1:7381]
     #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub api: Option<SocketAddr>,
+
+    /// Serve the whole API, with trace, cache flush, trust anchor, peers and bans, on this Unix
+    /// socket, which only you can open [default: admin.sock in the data directory; with --node in
+    /// the user's state directory]
+    #[arg(long, value_name = "PATH")]
+    pub admin_socket: Option<PathBuf>,
 
     /// Use this server for names that are not on the chain; may be repeated [default: the system's
     /// servers]

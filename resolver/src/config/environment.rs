@@ -59,10 +59,10 @@ pub fn with_environment(
         let key = "NAMECHAIN_API";
         cli.api = text(key)?.map(|value| read_value(key, &value, ADDRESS)).transpose()?;
     }
+    let path = |key: &str| env(key).filter(|path| !path.is_empty()).map(PathBuf::from);
+    cli.admin_socket = cli.admin_socket.or_else(|| path("NAMECHAIN_ADMIN_SOCKET"));
     if cli.node.is_none() {
-        cli.data_dir = cli
-            .data_dir
-            .or_else(|| env("NAMECHAIN_DATA_DIR").filter(|d| !d.is_empty()).map(PathBuf::from));
+        cli.data_dir = cli.data_dir.or_else(|| path("NAMECHAIN_DATA_DIR"));
         if cli.p2p_listen.is_empty() {
             let key = "NAMECHAIN_P2P_LISTEN";
             cli.p2p_listen = list(key)?

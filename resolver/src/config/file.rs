@@ -31,6 +31,8 @@ pub struct File {
     pub recursive: RecursiveTable,
     /// The data directory.
     pub data_dir: Option<PathBuf>,
+    /// The path of the admin socket.
+    pub admin_socket: Option<PathBuf>,
     /// URL of a remote node.
     pub node: Option<String>,
     /// Addresses at which other nodes can connect.

@@ -4,7 +4,8 @@ use std::{ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
 
 use namechain_core::types::{Network, UnknownNetwork};
 use namechain_node::node::{
-    DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, P2p, default_data_dir, prune_bytes,
+    DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, P2p, admin_socket, default_data_dir,
+    prune_bytes,
 };
 
 use super::{
@@ -14,7 +15,8 @@ use super::{
     environment::with_environment,
     error::ConfigError,
     file,
-    settings::{ChainConfig, Config, DEFAULT_API, DEFAULT_LISTEN, NodeOptions},
+    settings::{AdminPath, ChainConfig, Config, DEFAULT_API, DEFAULT_LISTEN, NodeOptions},
+    sign::state_dir,
     upstreams, validate,
     value::{ADDRESS, LOGGED, MINE, THREADS, read_value},
 };
@@ -102,7 +104,7 @@ struct Merge {
 impl Merge {
     fn config(self, env: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
         let network = self.network()?;
-        let chain = self.chain(network)?;
+        let chain = self.chain(network, &env)?;
         let Merge { cli, file } = self;
         let defaults = UpstreamsConfig::default();
         let ttl = ttl_bounds(&file, &defaults)?;
@@ -174,13 +176,18 @@ impl Merge {
         self.file.network.as_ref().map(parse).transpose()
     }
 
-    fn chain(&self, network: Option<Network>) -> Result<ChainConfig, ConfigError> {
+    fn chain(
+        &self,
+        network: Option<Network>,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<ChainConfig, ConfigError> {
         let embedded_by_flag = self.cli.data_dir.is_some();
         let api = match (self.cli.api, &self.file.api) {
             (Some(api), _) => Some(api),
             (None, Some(given)) => Some(read_value("api", given, ADDRESS)?),
             (None, None) => None,
         };
+        let admin = self.cli.admin_socket.clone().or_else(|| self.file.admin_socket.clone());
         let node =
             self.cli.node.clone().or_else(|| self.file.node.clone().filter(|_| !embedded_by_flag));
         if let Some(url) = node {
@@ -195,7 +202,10 @@ impl Merge {
                 let why = "node excludes p2p-listen, peer and mine: those are for the node in the resolver";
                 return Err(ConfigError::Conflict(why));
             }
-            return Ok(ChainConfig::Remote { url, network, api });
+            let requested = admin.is_some();
+            let path = admin.or_else(|| state_dir(env).map(|dir| admin_socket(&dir)));
+            let admin = path.map(|path| AdminPath { path, requested });
+            return Ok(ChainConfig::Remote { url, network, api, admin });
         }
         let network = network.unwrap_or(Network::Main);
         let api = api.map_or_else(|| read_value("api", DEFAULT_API, ADDRESS), Ok)?;
@@ -203,7 +213,8 @@ impl Merge {
             Some(dir) => dir,
             None => default_data_dir(network).ok_or(ConfigError::NoHome)?,
         };
-        Ok(ChainConfig::Embedded { network, api, data_dir, node: self.node(network)? })
+        let admin = admin.unwrap_or_else(|| admin_socket(&data_dir));
+        Ok(ChainConfig::Embedded { network, api, data_dir, admin, node: self.node(network)? })
     }
 
     /// The options of the node in this process. By default it dials peers and accepts no

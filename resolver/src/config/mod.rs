@@ -22,5 +22,6 @@ pub use cli::{Cli, Command, DoctorArgs, Switch};
 pub use error::ConfigError;
 pub use load::load;
 pub use settings::{
-    ChainConfig, Config, DEFAULT_API, DEFAULT_CONTROL_API, DEFAULT_LISTEN, NodeOptions, SignConfig,
+    AdminPath, ChainConfig, Config, DEFAULT_API, DEFAULT_CONTROL_API, DEFAULT_LISTEN, NodeOptions,
+    SignConfig,
 };

@@ -35,6 +35,8 @@ pub enum ChainConfig {
         api: SocketAddr,
         /// The data directory.
         data_dir: PathBuf,
+        /// The path of the admin socket.
+        admin: PathBuf,
         /// The node's other options.
         node: NodeOptions,
     },
@@ -47,7 +49,18 @@ pub enum ChainConfig {
         /// The address of the resolver's control API; by default [`DEFAULT_CONTROL_API`], if that
         /// is free.
         api: Option<SocketAddr>,
+        /// The admin socket; `None` if there is no directory for it.
+        admin: Option<AdminPath>,
     },
+}
+
+/// Where the admin socket of a resolver with a remote node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminPath {
+    /// Its path.
+    pub path: PathBuf,
+    /// Whether it was configured: then it is an error if it can't be made.
+    pub requested: bool,
 }
 
 /// Options of the node in this process.

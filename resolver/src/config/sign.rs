@@ -65,7 +65,7 @@ impl SignTable {
 }
 
 /// The state directory of the service manager, or else of the user.
-fn state_dir(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+pub fn state_dir(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |key: &str| env(key).map(PathBuf::from).filter(|path| path.is_absolute());
     // systemd gives a list (systemd.exec(5), `StateDirectory=`).
     let given = env("STATE_DIRECTORY").and_then(|list| list.into_string().ok());
@@ -84,7 +84,12 @@ mod tests {
     use super::*;
 
     fn remote() -> ChainConfig {
-        ChainConfig::Remote { url: "http://127.0.0.1:7380".into(), network: None, api: None }
+        ChainConfig::Remote {
+            url: "http://127.0.0.1:7380".into(),
+            network: None,
+            api: None,
+            admin: None,
+        }
     }
 
     fn key(table: SignTable, env: &[(&str, &str)]) -> Option<PathBuf> {

@@ -46,11 +46,12 @@ fn the_defaults() {
     };
     assert_eq!((network, api), (Network::Dev, address("127.0.0.1:7380")));
     let main = load("--data-dir /data", &[], None).unwrap();
-    let ChainConfig::Embedded { network, api, data_dir, node } = main.chain else {
+    let ChainConfig::Embedded { network, api, data_dir, admin, node } = main.chain else {
         panic!("a node of its own")
     };
     assert_eq!((network, api), (Network::Main, address("127.0.0.1:7380")));
     assert_eq!((data_dir, node.mine), (PathBuf::from("/data"), MineMode::Off));
+    assert_eq!(admin, PathBuf::from("/data/admin.sock"));
     let p2p = node.p2p.unwrap();
     assert!(p2p.listen.is_empty() && p2p.peers.is_empty() && !p2p.mdns, "{p2p:?}");
     assert!(config.delegation.loopback && !main.delegation.loopback);
@@ -184,6 +185,26 @@ fn upstreams_of_every_kind() {
     assert!(!legacy.recursive.validate && legacy.recursive.port == 5353);
     let one = load("--dev --upstream recursive", &[], Some(file)).unwrap();
     assert_eq!(one.upstreams, Some(vec![Upstream::Recursive]), "a flag counts more");
+}
+
+#[test]
+fn where_the_admin_socket_is() {
+    let remote = |flags: &str, env: &[(&str, &str)]| {
+        let flags = format!("--node http://127.0.0.1:1 {flags}");
+        let ChainConfig::Remote { admin, .. } = load(&flags, env, None).unwrap().chain else {
+            panic!("a remote node")
+        };
+        admin.map(|admin| (admin.path.to_str().unwrap().to_owned(), admin.requested))
+    };
+    let state = ("STATE_DIRECTORY", "/var/lib/namechain");
+    let elsewhere = ("NAMECHAIN_ADMIN_SOCKET", "/run/a");
+    assert_eq!(remote("", &[]), None);
+    assert_eq!(remote("", &[state]), Some(("/var/lib/namechain/admin.sock".into(), false)));
+    assert_eq!(remote("", &[state, elsewhere]), Some(("/run/a".into(), true)));
+    assert_eq!(remote("--admin-socket /b", &[elsewhere]), Some(("/b".into(), true)));
+    let embedded = load("--dev --data-dir /data", &[], Some("admin-socket = '/c'")).unwrap();
+    let ChainConfig::Embedded { admin, .. } = embedded.chain else { panic!("a node of its own") };
+    assert_eq!(admin, PathBuf::from("/c"));
 }
 
 #[test]

@@ -10,9 +10,8 @@ use axum::{
 };
 use namechain_core::api_types::{Flush, Flushed, Trace, TraceAsked, TrustAnchor};
 use namechain_node::api::{
-    Extension, Refused, merge_documents, read_json, render_metrics, serve_routes,
+    Extension, Listeners, Refused, Route, merge_documents, read_json, render_metrics, serve_routes,
 };
-use tokio::net::TcpListener;
 
 use super::Control;
 
@@ -32,19 +31,21 @@ struct Alone {
     ready: Ready,
 }
 
-fn routes(control: Control) -> Router {
-    Router::new()
-        .route("/v1/cache/flush", post(flush))
-        .route("/v1/trace", post(trace))
-        .route("/v1/dnssec/anchor", get(anchor))
-        .with_state(control)
+/// The routes for the admin socket: what was asked can be found out by them, and what is answered
+/// changed.
+fn routes(control: &Control) -> Vec<Route> {
+    vec![
+        ("/v1/cache/flush", post(flush).with_state(control.clone())),
+        ("/v1/trace", post(trace).with_state(control.clone())),
+        ("/v1/dnssec/anchor", get(anchor).with_state(control.clone())),
+    ]
 }
 
 /// The routes that are added to those of the node in this process.
 pub fn extension(control: &Control) -> Extension {
     let counting = control.clone();
     Extension {
-        routes: routes(control.clone()),
+        admin: routes(control),
         document: Some(ROUTES),
         counts: Some(Arc::new(move || counting.counts())),
     }
@@ -56,22 +57,22 @@ pub fn extension(control: &Control) -> Extension {
 /// # Errors
 /// If the listener has no address.
 pub async fn serve_without_node(
-    listener: TcpListener,
+    listeners: Listeners,
     control: Control,
     ready: Ready,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let alone = Router::new()
+    let public = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(openapi))
         .with_state(Alone { control: control.clone(), ready });
-    serve_routes(listener, alone.merge(routes(control)), shutdown).await
+    serve_routes(listeners, public, routes(&control), shutdown).await
 }
 
 /// Removes cached DNS answers: all, those for a name, or those for a zone.
-#[cfg_attr(test, utoipa::path(post, path = "/v1/cache/flush", request_body = Flush, responses(
+#[cfg_attr(test, utoipa::path(post, path = "/v1/cache/flush", tag = "admin", request_body = Flush, responses(
     (status = 200, description = "they are forgotten", body = Flushed),
     (status = 400, description = "the body does not have the expected form, or names nothing", body = namechain_core::api_types::Refusal),
     (status = 413, description = "the body is too large", body = namechain_core::api_types::Refusal),
@@ -94,7 +95,7 @@ async fn flush(State(control): State<Control>, request: Request) -> Result<Json<
 
 /// Resolves a DNS question and returns a trace: the source for the name, the queries sent, and the
 /// replies.
-#[cfg_attr(test, utoipa::path(post, path = "/v1/trace", request_body = TraceAsked, responses(
+#[cfg_attr(test, utoipa::path(post, path = "/v1/trace", tag = "admin", request_body = TraceAsked, responses(
     (status = 200, description = "the answer, and how it came about", body = Trace),
     (status = 400, description = "the body does not have the expected form, or names nothing", body = namechain_core::api_types::Refusal),
     (status = 413, description = "the body is too large", body = namechain_core::api_types::Refusal),
@@ -108,7 +109,7 @@ async fn trace(State(control): State<Control>, request: Request) -> Result<Json<
 }
 
 /// The DNSSEC key of names on the chain, as a trust anchor.
-#[cfg_attr(test, utoipa::path(get, path = "/v1/dnssec/anchor", responses(
+#[cfg_attr(test, utoipa::path(get, path = "/v1/dnssec/anchor", tag = "admin", responses(
     (status = 200, description = "the key", body = TrustAnchor),
     (status = 404, description = "nothing is signed here", body = namechain_core::api_types::Refusal),
     (status = 503, description = "it is starting", body = namechain_core::api_types::Refusal),
@@ -153,19 +154,32 @@ async fn openapi() -> Json<serde_json::Value> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::{
+        path::Path,
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
-    use tokio::sync::oneshot;
+    use namechain_node::api::{ADMIN_SOCKET, AdminSocket};
+    use tokio::{net::TcpListener, sync::oneshot};
     use utoipa::OpenApi;
 
     use super::*;
 
-    /// The status and the body of the response to `method` of `path`.
-    async fn ask(url: &str, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
+    /// The status and the body of the response to `method` of `path`, at `url` or on a socket.
+    async fn ask(
+        (url, socket): (&str, Option<&Path>),
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+    ) -> (u16, String) {
         // The HTTP client requires one, though TLS is not used here.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let method = method.parse().unwrap();
-        let mut request = reqwest::Client::new().request(method, format!("{url}{path}"));
+        let mut client = reqwest::Client::builder();
+        if let Some(socket) = socket {
+            client = client.unix_socket(socket);
+        }
+        let mut request = client.build().unwrap().request(method, format!("{url}{path}"));
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_owned());
         }
@@ -177,6 +191,10 @@ mod tests {
     async fn a_resolver_without_a_node_serves_what_its_document_says() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join(ADMIN_SOCKET);
+        let admin = AdminSocket::bind(&socket).await.unwrap();
+        let listeners = Listeners { http: Some(listener), admin: Some(admin) };
         let is_ready = Arc::new(AtomicBool::new(true));
         let asked = is_ready.clone();
         let ready: Ready = Arc::new(move || {
@@ -186,13 +204,16 @@ mod tests {
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move { stopped.await.unwrap() };
         let server =
-            tokio::spawn(serve_without_node(listener, Control::default(), ready, shutdown));
-        assert_eq!(ask(&url, "GET", "/healthz", None).await, (200, "ok\n".into()));
-        assert_eq!(ask(&url, "GET", "/readyz", None).await, (200, "ok\n".into()));
+            tokio::spawn(serve_without_node(listeners, Control::default(), ready, shutdown));
+        let (tcp, admin) = ((url.as_str(), None), ("http://localhost", Some(socket.as_path())));
+        for at in [tcp, admin] {
+            assert_eq!(ask(at, "GET", "/healthz", None).await, (200, "ok\n".into()));
+            assert_eq!(ask(at, "GET", "/readyz", None).await, (200, "ok\n".into()));
+        }
         is_ready.store(false, Ordering::SeqCst);
-        let (status, why) = ask(&url, "GET", "/readyz", None).await;
+        let (status, why) = ask(tcp, "GET", "/readyz", None).await;
         assert!(status == 503 && why.contains("the node is gone"), "{status} {why}");
-        let (status, text) = ask(&url, "GET", "/metrics", None).await;
+        let (status, text) = ask(tcp, "GET", "/metrics", None).await;
         assert!(status == 200 && text.contains("namechain_api_requests_total"), "{text}");
         // There is no resolver yet; invalid requests are refused before that matters.
         for (path, good, bad) in [
@@ -200,21 +221,29 @@ mod tests {
             ("/v1/cache/flush", r#"{"zone": "a"}"#, "[]"),
             ("/v1/trace", r#"{"name": "www.example.com"}"#, r#"{"name": "a", "type": "A"}"#),
         ] {
-            assert_eq!(ask(&url, "POST", path, Some(good)).await.0, 503, "{path} {good}");
-            assert_eq!(ask(&url, "POST", path, Some(bad)).await.0, 400, "{path} {bad}");
-            assert_eq!(ask(&url, "POST", path, None).await.0, 415, "{path}");
+            assert_eq!(ask(admin, "POST", path, Some(good)).await.0, 503, "{path} {good}");
+            assert_eq!(ask(admin, "POST", path, Some(bad)).await.0, 400, "{path} {bad}");
+            assert_eq!(ask(admin, "POST", path, None).await.0, 415, "{path}");
         }
-        assert_eq!(ask(&url, "GET", "/v1/dnssec/anchor", None).await.0, 503);
-        assert_eq!(ask(&url, "GET", "/v1/status", None).await.0, 404);
-        let (_, document) = ask(&url, "GET", "/openapi.json", None).await;
+        assert_eq!(ask(admin, "GET", "/v1/dnssec/anchor", None).await.0, 503);
+        assert_eq!(ask(admin, "GET", "/v1/status", None).await.0, 404);
+        let (_, document) = ask(tcp, "GET", "/openapi.json", None).await;
         let document: serde_json::Value = serde_json::from_str(&document).unwrap();
         let paths = document["paths"].as_object().unwrap();
         assert_eq!(paths.len(), 7);
-        for path in paths.keys() {
-            assert_ne!(ask(&url, "GET", path, None).await.0, 404, "{path}");
+        for (path, methods) in paths {
+            for (method, described) in methods.as_object().unwrap() {
+                let is_admin = described["tags"][0] == "admin";
+                let method = method.to_uppercase();
+                assert_eq!(is_admin, path.starts_with("/v1/"), "{path}");
+                assert_ne!(ask(admin, &method, path, None).await.0, 404, "{path}");
+                let public = ask(tcp, &method, path, None).await;
+                assert_eq!(public.0 == 403, is_admin, "{path}: {public:?}");
+            }
         }
         stop.send(()).unwrap();
         server.await.unwrap().unwrap();
+        assert!(!socket.exists(), "the socket is removed");
     }
 
     #[derive(OpenApi)]
@@ -225,7 +254,7 @@ mod tests {
     #[openapi(
         info(
             title = "namechain resolver",
-            description = "What a resolver without a node of its own tells and takes. Every refusal is a `Refusal`.",
+            description = "What a resolver without a node of its own tells and takes. Every refusal is a `Refusal`. Routes with the tag `admin` are served on the admin socket only, the others over TCP too.",
             license(name = "MIT OR Apache-2.0")
         ),
         paths(healthz, readyz, metrics, openapi)

@@ -63,7 +63,7 @@ impl Victim {
 
     /// The peers that are connected.
     pub fn peers(&self) -> Vec<Value> {
-        let peers = http::get(self.daemon.addr("api"), "/v1/peers").json();
+        let peers = http::get_admin(self.daemon.admin(), "/v1/peers").json();
         peers["peers"].as_array().cloned().unwrap_or_default()
     }
 

@@ -42,6 +42,10 @@ fn a_node_without_a_network_says_so() {
     );
     let peers = site.ask(node.addr("api"), &["peers"]).ok().json();
     assert_eq!(peers["peers"].as_array().map(Vec::len), Some(0));
+    // Over TCP the peers are nobody's business, and at the end the socket is gone.
+    assert_eq!(http::get(node.addr("api"), "/v1/peers").status, 403);
+    let socket = node.admin().to_owned();
+    assert_eq!(http::get_admin(&socket, "/v1/status").status, 200);
     // Its API is addressed by a name only if that was allowed.
     for (host, status) in [("node-1", 200), ("node-1:7380", 200), ("node-2", 403)] {
         let answer =
@@ -49,6 +53,7 @@ fn a_node_without_a_network_says_so() {
         assert_eq!(answer.status, status, "{host}: {answer:?}");
     }
     assert_eq!(node.interrupt().code(), Some(0));
+    assert!(!socket.exists());
 }
 
 /// Over TCP and over QUIC; the third comes when there is something to fetch, and all of them find
@@ -87,6 +92,7 @@ fn what_one_registers_all_know() {
     });
     let peer = &peers["peers"][0];
     assert_eq!((&peer["direction"], &peer["score"]), (&"out".into(), &0.into()), "{peers}");
+    assert_eq!(peer["block_only"], false, "{peers}");
     assert!(peer["agent"].as_str().is_some_and(|agent| agent.starts_with("namechain/")), "{peers}");
 
     let metrics = http::get(third.addr("api"), "/metrics").body;

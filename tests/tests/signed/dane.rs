@@ -137,7 +137,7 @@ fn ldns_dane_tells_the_right_server_from_another() {
     ]);
     command.arg(home.path().join("data")).args(["--upstream", "127.0.0.1:1"]);
     let resolver = Daemon::from_command(command, home.path());
-    let alice = User::new_in(&machine, resolver.addr("api"));
+    let alice = User::new_in(&machine, resolver.addr("api")).running(&resolver);
     let [right, wrong] = ["right", "wrong"].map(|name| Server::start(&machine, home.path(), name));
     let line = |port: &str| {
         let args = ["peer", "dane", "tlsa", &right.certificate, "--host", "www", "--port", port];

@@ -202,7 +202,7 @@ fn a_resolver_without_a_node_signs_too() {
     let resolver = Daemon::start("resolver", &args, home.path());
     let file = home.path().join(".local/state/namechain/dnssec.key");
     assert_eq!(fs::metadata(&file).expect("a key").permissions().mode() & 0o777, 0o600);
-    let user = User::without_key(resolver.addr("api"));
+    let user = User::without_key(resolver.addr("api")).running(&resolver);
     let (ours, theirs) = (Anchors::of(&user, None), Anchors::of(&alice, None));
     assert_ne!(ours.unbound, theirs.unbound, "two resolvers, two keys");
     let dns = resolver.addr("dns");

@@ -138,11 +138,38 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .map_err(|_| "expected a number of seconds".into())
 }
 
+/// A time as a number of seconds, minutes, hours, days or weeks, for clap. In seconds.
+pub fn span_seconds(text: &str) -> Result<u64, String> {
+    let wrong = || "expected a number of s, m, h, d or w, such as 7d".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 7 * 86_400,
+        _ => return Err(wrong()),
+    };
+    let number = text[..text.len() - unit.len_utf8()].parse::<u32>().map_err(|_| wrong())?;
+    if number == 0 { Err(wrong()) } else { Ok(u64::from(number) * seconds) }
+}
+
 #[cfg(test)]
 mod tests {
     use namechain_core::types::SecretKey;
 
     use super::*;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, seconds) in [("90s", 90), ("5m", 300), ("2h", 7_200), ("7d", 604_800)] {
+            assert_eq!(span_seconds(text), Ok(seconds), "{text}");
+        }
+        assert_eq!(span_seconds("4294967295w"), Ok(4_294_967_295 * 604_800));
+        for wrong in ["", "7", "d", "0d", "-1d", "1.5h", "7 d", "7\u{fc}", "4294967296s"] {
+            assert!(span_seconds(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn recovery_is_a_key_or_none() {

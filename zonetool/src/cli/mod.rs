@@ -1,5 +1,6 @@
 //! The command line and its help.
 
+mod admin;
 mod args;
 mod cache;
 mod channel;
@@ -17,6 +18,7 @@ use crate::error::exit_codes_help;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use namechain_core::types::Network;
 
+pub use admin::{AdminArgs, BansArgs, BansCommand};
 use args::seconds;
 pub use args::{KeyOrName, NameArgs, Recovery, WaitArgs, ZoneArgs};
 pub use cache::{CacheCommand, Flush};
@@ -81,7 +83,7 @@ impl Cli {
 /// The options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The node's HTTP API; the node also determines the network
+    /// The node's HTTP API, or unix:PATH for its admin socket; the node also determines the network
     #[arg(
         long,
         help_heading = EVERY,
@@ -180,7 +182,16 @@ pub enum Command {
     /// Show the node's status and sync progress
     Status(Status),
     /// Show the node's peers
-    Peers,
+    ///
+    /// The list is for the user who runs the node: it comes from the node's admin socket. `blocks
+    /// only` marks connections on which operations are not relayed. `last block` is when the peer
+    /// was last the first to bring a block.
+    Peers(AdminArgs),
+    /// List the node's bans, add or lift one
+    ///
+    /// Without a subcommand the bans are listed: yours, which survive a restart, and those of
+    /// identities that broke a rule of the protocol, which end with the run at the latest.
+    Bans(BansArgs),
     /// Mine blocks on this machine, through the node
     ///
     /// A block is mined when it records something, or when somebody waits for one. Commands that
@@ -188,10 +199,9 @@ pub enum Command {
     Mine(Mine),
     /// Resolve a name and show every step of the resolver
     ///
-    /// The resolver whose API is at --node answers the query as it would answer a program, and
-    /// lists the steps: whether the chain or legacy DNS has the name and why, what was in the
-    /// cache, which upstreams were asked and how long each took, whether signatures verify, where
-    /// aliases lead.
+    /// The resolver on this machine answers the query as it would answer a program, and lists the
+    /// steps: whether the chain or legacy DNS has the name and why, what was in the cache, which
+    /// upstreams were asked and how long each took, whether signatures verify, where aliases lead.
     Trace(TraceArgs),
     /// Flush a resolver's cache
     #[command(subcommand)]
@@ -200,8 +210,7 @@ pub enum Command {
     ///
     /// A resolver signs its answers under namechain.alt. with DNSSEC. A validator with this trust
     /// anchor trusts those answers as far as it trusts the resolver. The anchor comes from the
-    /// resolver whose API is at --node: use a connection that you trust, or read the key file with
-    /// --key.
+    /// resolver on this machine, by its admin socket, or from a key file with --key.
     TrustAnchor(TrustAnchor),
 }
 

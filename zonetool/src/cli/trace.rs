@@ -2,9 +2,14 @@
 
 use clap::Args;
 
+use super::admin::AdminArgs;
+
 /// Arguments of `trace`.
 #[derive(Debug, Args)]
 pub struct TraceArgs {
+    /// Which resolver.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// The name, such as www.alice or www.example.com, with or without its final dot
     pub name: String,
     /// The record type: A, AAAA, MX, TXT, ..., or TYPE65280

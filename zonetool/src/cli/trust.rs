@@ -4,9 +4,14 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::admin::AdminArgs;
+
 /// Arguments of `trust-anchor`.
 #[derive(Debug, Args)]
 pub struct TrustAnchor {
+    /// Which resolver.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// Print only this form, ready for a file [default: all, with explanations]
     #[arg(long, value_enum)]
     pub format: Option<AnchorFormat>,

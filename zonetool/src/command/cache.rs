@@ -11,7 +11,7 @@ use crate::{
 
 /// Runs the command. `--json` prints what `/v1/cache/flush` says.
 pub fn run(ui: Ui, client: &Client, command: &CacheCommand) -> Result<(), CommandError> {
-    let CacheCommand::Flush(Flush { name, zone }) = command;
+    let CacheCommand::Flush(Flush { name, zone, .. }) = command;
     let flushed = client.flush(&api_types::Flush { name: name.clone(), zone: zone.clone() })?;
     let answers = if flushed.flushed == 1 { "answer" } else { "answers" };
     ui.print_result(&format!("{} {answers} flushed", flushed.flushed), &flushed)?;

@@ -1,6 +1,7 @@
 //! One file a command, and what they share.
 
 mod available;
+mod bans;
 mod cache;
 mod check;
 mod draft;
@@ -36,7 +37,8 @@ mod zone;
 
 use self::input::Keystore;
 use crate::{
-    cli::{Cli, Command},
+    admin,
+    cli::{AdminArgs, CacheCommand, Cli, Command},
     client::{Client, ClientError},
     error::CommandError,
     keys::{self, KeyError, Passphrases},
@@ -56,6 +58,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         }
         Ok(client)
     };
+    let admin = |args: &AdminArgs| admin::connect(&global, args);
     let keys = || {
         let directory = match &global.keys {
             Some(directory) => directory.clone(),
@@ -90,9 +93,13 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Zone(args) => zone::run(ui, &client()?, &args),
         Command::Status(args) => status::run(ui, &client()?, &args),
         Command::Mine(args) => mine::run(ui, &client()?, &args),
-        Command::Peers => peers::run(ui, &client()?),
-        Command::Trace(args) => trace::run(ui, &client()?, &args),
-        Command::Cache(command) => cache::run(ui, &client()?, &command),
-        Command::TrustAnchor(args) => trust_anchor::run(ui, client, &args),
+        Command::Peers(args) => peers::run(ui, &admin(&args)?),
+        Command::Bans(args) => bans::run(ui, &admin(&args.admin)?, &args),
+        Command::Trace(args) => trace::run(ui, &admin(&args.admin)?, &args),
+        Command::Cache(command) => {
+            let CacheCommand::Flush(args) = &command;
+            cache::run(ui, &admin(&args.admin)?, &command)
+        }
+        Command::TrustAnchor(args) => trust_anchor::run(ui, || admin(&args.admin), &args),
     }
 }

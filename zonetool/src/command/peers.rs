@@ -36,11 +36,19 @@ fn line(peer: &PeerInfo) -> String {
     let height = peer
         .height
         .map_or_else(|| "height unknown".to_owned(), |height| format!("height {height}"));
+    let latency = peer
+        .latency_ms
+        .map_or_else(|| "latency unknown".to_owned(), |latency| format!("latency {latency} ms"));
+    let block = peer.last_block_seconds.map_or_else(
+        || "no block yet".to_owned(),
+        |seconds| format!("last block {} ago", duration(Duration::from_secs(seconds))),
+    );
     format!(
-        "{:<3} {}  for {}, {height}, score {}, {}, {}\n    {}\n",
+        "{:<3} {}  for {}{}, {latency}, {block}, {height}, score {}, {}, {}\n    {}\n",
         escape_line(&peer.direction),
         escape_line(&peer.address),
         duration(Duration::from_secs(peer.seconds)),
+        if peer.block_only { ", blocks only" } else { "" },
         peer.score,
         escape_line(&peer.agent),
         escape_line(&peer.doing),

@@ -174,6 +174,8 @@ error_codes! {
 
     /// No node answers.
     NodeUnreachable "node-unreachable" Unreachable;
+    /// The admin socket belongs to another user.
+    SocketDenied "socket-denied" Unreachable;
     /// What answers is not a node of this version.
     NotANode "not-a-node" Unreachable;
     /// The peer does not answer.

@@ -24,7 +24,7 @@ use crate::{
     idn, key_text,
     keys::KeyError,
     proof::ProofError,
-    ui::{ErrorReport, OutputError},
+    ui::{ErrorReport, OutputError, escape_line},
     zone::ZoneError,
 };
 
@@ -63,6 +63,9 @@ pub enum CommandError {
     /// The node, or the way to it.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Nobody has been banned by that.
+    #[error("there is no ban of {}", escape_line(.0))]
+    NoBan(String),
     /// The node gives records that are not valid.
     #[error("the node gives invalid records: {0}")]
     Records(String),
@@ -294,6 +297,7 @@ impl CommandError {
             CommandError::Undone { .. } => ErrorCode::Undone,
             CommandError::Dropped(_) => ErrorCode::Dropped,
             CommandError::Timeout(..) => ErrorCode::Timeout,
+            CommandError::NoBan(_) => ErrorCode::NotFound,
             CommandError::NotSynced(_) => ErrorCode::NotSynced,
             CommandError::UpgradeNeeded { .. } => ErrorCode::UpgradeNeeded,
         }
@@ -321,6 +325,23 @@ impl CommandError {
                  the URL"
                     .into()
             }
+            CommandError::Client(ClientError::NeedsSocket) => {
+                "leave --node away, name the data directory of the node with --data-dir DIR, or \
+                 its socket with --node unix:PATH"
+                    .into()
+            }
+            CommandError::Client(ClientError::NoSocket(_)) => {
+                "start a node with: resolver --dev, or name the data directory of the one that \
+                 runs with --data-dir DIR"
+                    .into()
+            }
+            CommandError::Client(ClientError::SocketDenied(_)) => {
+                "run this as the user that runs the node: sudo -u USER zonetool ...".into()
+            }
+            CommandError::Client(ClientError::ManySockets(_)) => {
+                "say which one is meant: --data-dir DIR".into()
+            }
+            CommandError::NoBan(_) => "to list the bans: zonetool bans".into(),
             CommandError::Client(ClientError::Unreachable { .. }) => {
                 "start a node with: resolver --dev, or name another with --node URL"
                     .into()
@@ -432,7 +453,9 @@ fn client_code(error: &ClientError) -> ErrorCode {
     match error {
         ClientError::BadUrl(..) => ErrorCode::BadUrl,
         ClientError::Setup(_) => ErrorCode::Setup,
-        ClientError::Unreachable { .. } => ErrorCode::NodeUnreachable,
+        ClientError::NeedsSocket | ClientError::ManySockets(_) => ErrorCode::Usage,
+        ClientError::Unreachable { .. } | ClientError::NoSocket(_) => ErrorCode::NodeUnreachable,
+        ClientError::SocketDenied(_) => ErrorCode::SocketDenied,
         ClientError::NotANode { .. } => ErrorCode::NotANode,
         ClientError::OtherNetwork { .. } => ErrorCode::OtherNetwork,
         ClientError::Refused(refusal) => match (&refusal.rule, refusal.code.as_str()) {

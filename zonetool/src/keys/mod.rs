@@ -149,10 +149,19 @@ pub fn default_directory() -> Result<PathBuf, KeyError> {
 
 /// The user's data directory: it holds the keys, the pins and the journal of registrations.
 pub fn data_directory() -> Result<PathBuf, KeyError> {
+    user_directory("XDG_DATA_HOME", ".local/share").ok_or(KeyError::NoHome)
+}
+
+/// The user's state directory: that of a resolver without a node.
+pub fn state_directory() -> Option<PathBuf> {
+    user_directory("XDG_STATE_HOME", ".local/state")
+}
+
+/// A directory of the XDG Base Directory Specification: where `variable` says, or `below` the home.
+fn user_directory(variable: &str, below: &str) -> Option<PathBuf> {
     let absolute =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_DATA_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
-        .map(|data| data.join("namechain"))
-        .ok_or(KeyError::NoHome)
+    absolute(variable)
+        .or_else(|| absolute("HOME").map(|home| home.join(below)))
+        .map(|base| base.join("namechain"))
 }

@@ -5,7 +5,9 @@
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
+    os::unix::net::UnixListener,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard},
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -13,9 +15,9 @@ use std::{
 
 use namechain_core::{
     api_types::{
-        CommitInfo, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, PeerCounts,
-        PeerInfo, Peers, Price, ProtocolInfo, RecordInfo, Refusal, Standing, Status, Submit,
-        Submitted, SyncInfo, TransferInfo,
+        BanInfo, Bans, CommitInfo, CommitmentInfo, History, LiftBans, Lifted, NameEntryInfo,
+        NameInfo, NewBan, PastOperation, PeerCounts, PeerInfo, Peers, Price, ProtocolInfo,
+        RecordInfo, Refusal, Standing, Status, Submit, Submitted, SyncInfo, TransferInfo,
     },
     codec::{Decode, Encode},
     consensus::{header::signing_context, price, work::PowHasher},
@@ -94,6 +96,8 @@ pub struct State {
     pub forgetful: bool,
     /// It refuses what it is given.
     pub refusal: Option<Refusal>,
+    /// Whom it has banned.
+    pub bans: Vec<BanInfo>,
     /// What it says its version is.
     pub version: String,
 }
@@ -110,6 +114,20 @@ impl Node {
     pub fn start(state: State) -> Node {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(stream.unwrap(), &mut shared.lock().unwrap());
+            }
+        });
+        Node { state, url }
+    }
+
+    /// Starts one on a Unix socket.
+    pub fn start_at(socket: &Path, state: State) -> Node {
+        let listener = UnixListener::bind(socket).unwrap();
+        let url = format!("unix:{}", socket.display());
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         thread::spawn(move || {
@@ -162,10 +180,13 @@ pub fn entry_of(owner: PublicKey, records: &[Record]) -> NameEntryInfo {
     }
 }
 
-fn answer(stream: TcpStream, state: &mut State) {
+fn answer(stream: impl Read + Write, state: &mut State) {
     let mut reader = BufReader::new(stream);
     let (mut line, mut length) = (String::new(), 0);
-    reader.read_line(&mut line).unwrap();
+    if !reader.read_line(&mut line).is_ok_and(|length| length > 0) {
+        // Somebody looked whether anybody listens, or, on a slow machine, whether a DNS server does.
+        return;
+    }
     loop {
         let mut header = String::new();
         if reader.read_line(&mut header).unwrap() == 0 || header == "\r\n" {
@@ -197,6 +218,9 @@ fn peers() -> Peers {
         address: "/ip4/192.0.2.1/tcp/7379".into(),
         direction: "in".into(),
         seconds: 61,
+        block_only: true,
+        latency_ms: Some(12),
+        last_block_seconds: Some(90),
         height: Some(7),
         work: Some("14".into()),
         score: -20,
@@ -219,6 +243,20 @@ impl State {
                 Ok(json!(status))
             }
             ["peers"] => Ok(json!(peers())),
+            ["bans"] if body.is_empty() => Ok(json!(Bans { bans: self.bans.clone() })),
+            ["bans"] => {
+                let NewBan { target, seconds } = serde_json::from_slice(body).unwrap();
+                let until = seconds.map(|seconds| now() + seconds);
+                let ban = BanInfo { target, until, reason: "operator".into() };
+                self.bans.push(ban.clone());
+                Ok(json!(ban))
+            }
+            ["bans", "lift"] => {
+                let what: LiftBans = serde_json::from_slice(body).unwrap();
+                let before = self.bans.len();
+                self.bans.retain(|ban| !what.all && what.target.as_ref() != Some(&ban.target));
+                Ok(json!(Lifted { lifted: before - self.bans.len() }))
+            }
             ["price"] => Ok(json!(self.price())),
             ["names", query] if query.contains("?height=") => {
                 let (name, height) = query.split_once("?height=").unwrap();

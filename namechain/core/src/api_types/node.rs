@@ -180,6 +180,16 @@ pub struct PeerInfo {
     pub direction: String,
     /// For how many seconds it has been connected.
     pub seconds: u64,
+    /// Whether the connection carries blocks only: operations are not relayed on it, and nobody is
+    /// told of it.
+    #[serde(default)]
+    pub block_only: bool,
+    /// The shortest answer to a ping, in milliseconds; absent until there was one.
+    #[serde(default)]
+    pub latency_ms: Option<u64>,
+    /// How many seconds ago it was the first to bring a block; absent if it never was.
+    #[serde(default)]
+    pub last_block_seconds: Option<u64>,
     /// The height that it says it is at; absent until it has said so.
     pub height: Option<u32>,
     /// The summed work that it says its chain has, in decimal; absent until it has said so.

@@ -232,14 +232,7 @@ impl Chain {
         changes.push(Change::Tip(tip));
         let mut following = self.following.clone();
         following.on_connected(fork, &outcome.connected, now);
-        // Followed now, to whichever of its blocks.
-        let is_held = |change: &Change| {
-            let hold = following.hold.as_ref();
-            hold.is_some_and(|hold| {
-                *change == Change::Active(hold.fork_height + 1, Some(hold.first))
-            })
-        };
-        if changes.iter().any(is_held) {
+        if following.hold.as_ref().is_some_and(|hold| hold.tip == tip) {
             following.hold = None;
         }
         if following != self.following {
@@ -270,6 +263,9 @@ impl Chain {
             _ => self.recent = [base].into(),
         }
         self.recent.extend(recent);
+        if !outcome.undone.is_empty() {
+            self.update_hold_fork()?;
+        }
         self.load_states_below()?;
         self.forget_deep(&outcome.connected);
         if self.parked_tip.is_some() {

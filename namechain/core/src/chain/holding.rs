@@ -69,6 +69,26 @@ impl Chain {
         Change::Following(self.following.clone())
     }
 
+    /// After a reorganisation: where the held chain departs from the one that is followed now. One
+    /// that is followed, to whichever of its blocks, is held no more.
+    pub(super) fn update_hold_fork(&mut self) -> Result<(), StorageError> {
+        let Some(hold) = &self.following.hold else { return Ok(()) };
+        let height = self.headers.get(&hold.tip).map(|known| known.header.height);
+        let (tip, fork_height) = (hold.tip, self.fork_height(&hold.tip)?);
+        let hold = match fork_height {
+            Some(fork_height) if Some(fork_height) != height => {
+                let first = self.ancestor_at(&tip, fork_height + 1).unwrap_or(tip);
+                Some(Hold { fork_height, first, ..hold.clone() })
+            }
+            _ => None,
+        };
+        if hold == self.following.hold {
+            return Ok(());
+        }
+        self.following.hold = hold;
+        self.storage.commit(vec![Change::Following(self.following.clone())], true)
+    }
+
     /// The block of a kept chain at `height`, `id` being at that height or above.
     fn ancestor_at(&self, id: &Hash, height: u32) -> Option<Hash> {
         let mut id = *id;

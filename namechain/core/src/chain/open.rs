@@ -7,10 +7,11 @@ use super::{
     activity::Activity,
     expiry::{ExpiryQueue, encoded_end},
     headers::{BlockIndexEntry, HEADERS_KEPT, Headers, best_entry},
+    past_tree::{Found, PastTree},
     storage::{
         BlockLocation, Change, Storage, StorageError, StoredHeader, best_header, best_history,
     },
-    tip_state::{TREES_KEPT, TipState, found_at, undo},
+    tip_state::{TREES_KEPT, TipState, check_root, found_at, undo},
     verifier::SerialVerifier,
 };
 use crate::{
@@ -170,7 +171,9 @@ fn load_state(params: &Params, storage: &dyn Storage) -> Result<(Tree, ExpiryQue
     Ok((Tree::from_sorted(params.network, &hashes), ends.into_iter().collect()))
 }
 
-/// The states of the last blocks: the tip's, and those before it by undoing.
+/// The states of the last blocks: the tip's, and those before it by undoing. Each state that has a
+/// tree is compared with its header, and so is the earliest. To hash those between as well would
+/// take several times as long as all else; a state is compared when its tree is wanted.
 fn load_recent(
     network: Network,
     storage: &dyn Storage,
@@ -179,27 +182,34 @@ fn load_recent(
     mut tree: Tree,
 ) -> Result<VecDeque<TipState>, StorageError> {
     let mut recent = VecDeque::new();
+    // What led from the earliest state to the last one without a tree, the last step first.
+    let mut steps: Vec<Arc<[Found]>> = Vec::new();
     let mut id = tip.id;
     while let Some(known) = headers.get(&id) {
-        if tree.root() != known.header.state_root {
-            return Err(StorageError::Damaged(format!(
-                "the state at height {} has another root",
-                known.header.height
-            )));
+        let height = known.header.height;
+        let has_tree = recent.len() < TREES_KEPT;
+        if has_tree {
+            check_root(&known.header, tree.root())?;
         }
-        let found = found_at(storage, network, known.header.height)?;
-        let kept = recent.len() < TREES_KEPT;
-        recent.push_front(TipState {
-            id,
-            tree: kept.then(|| tree.clone()),
-            found: found.clone(),
-            activity: Activity::default(),
-        });
-        if known.header.height == 0 || recent.len() > STATES_KEPT as usize {
+        let found = found_at(storage, network, height)?;
+        let kept = has_tree.then(|| tree.clone());
+        let activity = Activity::default();
+        recent.push_front(TipState { id, tree: kept, found: found.clone(), activity });
+        if height == 0 || recent.len() > STATES_KEPT as usize {
             break;
         }
-        undo(&mut tree, &found);
+        if has_tree {
+            undo(&mut tree, &found);
+        } else {
+            steps.push(found);
+        }
         id = known.header.previous;
+    }
+    if let Some(earliest) = recent.front().and_then(|state| headers.get(&state.id)) {
+        steps.reverse();
+        if recent.len() > TREES_KEPT {
+            check_root(&earliest.header, PastTree::new(tree, steps).root())?;
+        }
     }
     Ok(recent)
 }

@@ -41,7 +41,6 @@ impl PastTree {
     }
 
     /// The root. Costs a hash or more for each key that has changed since.
-    #[cfg(test)]
     pub fn root(&self) -> Hash {
         let changes = self.changes();
         let root = Part { node: self.later.root_node(), changes: &changes };

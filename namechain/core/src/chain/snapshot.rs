@@ -91,7 +91,8 @@ impl Snapshot {
     }
 
     /// Proves what stands, or that nothing stands, under `key`. From a state that is more than 31
-    /// blocks old it costs a hash or two for each entry that has changed since.
+    /// blocks old it costs a hash or two for each entry that has changed since; if the index has
+    /// rotted, the proof of such a state leads to another root than its header's.
     pub fn prove(&self, key: &Hash) -> Proof {
         self.tree.prove(key)
     }

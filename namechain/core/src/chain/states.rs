@@ -7,7 +7,7 @@ use super::{
     activity::Activity,
     past_tree::PastTree,
     storage::{StorageError, best_header},
-    tip_state::{TipState, drop_trees, found_at, undo},
+    tip_state::{TipState, check_root, drop_trees, found_at, undo},
 };
 use crate::{params::STATES_KEPT, tree::Tree, types::Hash};
 
@@ -54,7 +54,15 @@ impl Chain {
         if let Some(index) = height.checked_sub(base).map(|index| index as usize)
             && let Some(recent) = self.recent.get(index)
         {
-            let tree = recent.tree.clone().unwrap_or_else(|| self.past_tree(index).to_tree());
+            let tree = match &recent.tree {
+                Some(tree) => tree.clone(),
+                None => {
+                    let tree = self.past_tree(index).to_tree();
+                    let known = self.headers.get(&recent.id);
+                    known.map_or(Ok(()), |known| check_root(&known.header, tree.root()))?;
+                    tree
+                }
+            };
             return Ok(TipState { tree: Some(tree), ..recent.clone() });
         }
         let mut tree = self.past_tree(0).to_tree();
@@ -62,11 +70,7 @@ impl Chain {
             undo(&mut tree, &found_at(&*self.storage, self.params.network, above)?);
         }
         let stored = best_header(&*self.storage, height)?;
-        if tree.root() != stored.header.state_root {
-            return Err(StorageError::Damaged(format!(
-                "the state at height {height} has another root"
-            )));
-        }
+        check_root(&stored.header, tree.root())?;
         let found = found_at(&*self.storage, self.params.network, height)?;
         Ok(TipState { id: stored.id, tree: Some(tree), found, activity: Activity::default() })
     }

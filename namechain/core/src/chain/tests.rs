@@ -2,6 +2,7 @@
 
 use super::{
     expiry::{ExpiryQueue, encoded_end},
+    tip_state::TREES_KEPT,
     *,
 };
 use crate::{
@@ -290,6 +291,33 @@ fn a_rotten_index_is_a_storage_error_and_no_bad_block() {
     a.storage.commit(vec![Change::Undo(2, entry_key, Some(vec![9]))], true).unwrap();
     damaged(a.chain.accept(&third, LATE, true));
     assert!(!a.chain.has_failed(&third.header.id(NETWORK)));
+}
+
+/// What a block found is compared with the headers: when a chain is opened for a state with a tree,
+/// and for one without when its tree is wanted.
+#[test]
+fn a_rotten_undo_row_is_never_believed() {
+    let alice = name("alice");
+    let entry_key = alice.key(NETWORK);
+    for blocks_above in [3, TREES_KEPT + 5] {
+        let mut miner = Miner::new();
+        miner.claim(&alice, &key(1), 1);
+        let sound = miner.storage.entry(&entry_key).unwrap();
+        let update = miner.update(&alice, &key(1), 2);
+        let height = miner.mine(&[update]).header.height;
+        (0..blocks_above).for_each(|_| drop(miner.mine(&[])));
+        assert_eq!(reopened(&miner).tip_id(), miner.chain.tip_id());
+        let mut rotten = sound.clone().unwrap();
+        rotten[0] ^= 1;
+        for before in [Some(rotten), None] {
+            miner.storage.commit(vec![Change::Undo(height, entry_key, before)], true).unwrap();
+            let opened = Chain::open(NETWORK, miner.storage.clone());
+            let state = opened.and_then(|chain| chain.state_at(height - 1).map(drop));
+            assert!(matches!(state, Err(StorageError::Damaged(_))), "{blocks_above} blocks above");
+        }
+        miner.storage.commit(vec![Change::Undo(height, entry_key, sound)], true).unwrap();
+        assert_eq!(reopened(&miner).tip_id(), miner.chain.tip_id());
+    }
 }
 
 /// ```text

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     tree::Tree,
-    types::{Entry, Hash, Network},
+    types::{Entry, Hash, Header, Network},
 };
 
 /// How many of the last states have a tree: more than names are served from, and as many as most
@@ -63,4 +63,15 @@ pub(super) fn undo(tree: &mut Tree, found: &[Found]) {
             None => tree.remove(key),
         }
     }
+}
+
+/// # Errors
+/// [`StorageError::Damaged`] if a state that was worked out from the index has another root than
+/// its header says.
+pub(super) fn check_root(header: &Header, root: Hash) -> Result<(), StorageError> {
+    if root == header.state_root {
+        return Ok(());
+    }
+    let what = format!("the state at height {} has another root", header.height);
+    Err(StorageError::Damaged(what))
 }

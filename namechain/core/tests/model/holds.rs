@@ -20,8 +20,8 @@ const DAY_S: u64 = 86_400;
 const HOUR_S: u64 = 3_600;
 /// The most that one look at a held chain counts.
 const STEP_S: u64 = 60;
-/// The height of the block that all branches stand on.
-const FORK: u32 = 2;
+/// The height of the block that all branches stand on. The first two share the next one, too.
+const FORK: u32 = 1;
 const BRANCHES: usize = 3;
 
 /// When a block is dated.
@@ -108,14 +108,22 @@ impl Model {
         &self.branches[self.on]
     }
 
+    /// How many blocks above the fork two branches have in common.
+    fn common(&self, one: usize, other: usize) -> usize {
+        match one == other {
+            true => self.branches[one].len(),
+            false => usize::from(one < 2 && other < 2),
+        }
+    }
+
     /// A block has come, as the last of its branch.
     fn hear(&mut self, branch: usize, now: u64) {
         let blocks = self.branches[branch].len();
-        if branch == self.on || self.own().is_empty() {
+        if branch == self.on || self.own().len() == self.common(self.on, branch) {
             self.on = branch;
             self.connect(branch, blocks - 1, now);
         } else if blocks > self.own().len() {
-            match self.hold_seconds() {
+            match self.hold_seconds(branch) {
                 None => self.switch(branch, now, "followed at once"),
                 Some(seconds) => self.hold(Held { branch, blocks, seconds, led: 0 }),
             }
@@ -123,16 +131,21 @@ impl Model {
     }
 
     /// For how long a heavier branch is held back, if it is.
-    fn hold_seconds(&self) -> Option<u64> {
+    fn hold_seconds(&self, branch: usize) -> Option<u64> {
         let first = self.live_from?.saturating_sub(FORK + 1) as usize;
+        let first = first.max(self.common(self.on, branch));
         let undone = self.own().last()? - self.own().get(first)?;
         (undone > DAY_S).then(|| undone.clamp(DAY_S, 14 * DAY_S))
     }
 
     fn hold(&mut self, new: Held) {
+        // Branches that depart from ours with the same block are one.
+        let is_same = self.held.is_some_and(|held| {
+            self.common(held.branch, new.branch) > self.common(self.on, new.branch)
+        });
         match &mut self.held {
             Some(held) if held.blocks >= new.blocks => {}
-            Some(held) if held.branch == new.branch => held.blocks = new.blocks,
+            Some(held) if is_same => (held.branch, held.blocks) = (new.branch, new.blocks),
             held => {
                 let what = if held.is_some() { "held in another's place" } else { "held" };
                 *held = Some(new);
@@ -142,8 +155,12 @@ impl Model {
     }
 
     fn switch(&mut self, branch: usize, now: u64, what: &'static str) {
+        let first = self.common(self.on, branch);
+        if self.held.is_some_and(|held| held.branch != branch) {
+            *self.met.entry("another followed than is held").or_default() += 1;
+        }
         self.on = branch;
-        self.connect(branch, 0, now);
+        self.connect(branch, first, now);
         *self.met.entry(what).or_default() += 1;
     }
 
@@ -156,7 +173,7 @@ impl Model {
             Some(last) => Some(height(last + 1)).filter(|_| last + 1 < times.len()),
             None => Some(self.live_from.map_or(height(first), |from| from.min(height(first)))),
         };
-        if self.held.is_some_and(|held| held.branch == branch) {
+        if self.held.is_some_and(|held| self.common(branch, held.branch) >= held.blocks) {
             self.held = None;
         }
     }
@@ -178,7 +195,7 @@ impl Model {
             (self.held, self.looked) = (None, None);
             *self.met.entry("given up").or_default() += 1;
         } else if held.blocks > own {
-            if self.hold_seconds().is_none() {
+            if self.hold_seconds(held.branch).is_none() {
                 self.switch(held.branch, now, "followed as nothing is live any more");
             } else if held.led >= held.seconds {
                 self.switch(held.branch, now, "followed after its time");
@@ -192,7 +209,6 @@ struct World {
     storage: Arc<MemoryStorage>,
     chain: Chain,
     now: u64,
-    fork: Hash,
     miners: Vec<Miner>,
     ids: [Vec<Hash>; BRANCHES],
     model: Model,
@@ -203,13 +219,20 @@ impl World {
         let mut trunk = Miner { step_s: 600, ..Miner::new() };
         let storage = Arc::new(MemoryStorage::default());
         let mut chain = Chain::open(NETWORK, storage.clone()).unwrap();
-        for block in trunk.mine_empty(FORK) {
+        let mut mine = |trunk: &mut Miner| {
+            let block = trunk.mine(&[]);
             chain.accept(&block, block.header.time, true).unwrap();
-        }
-        let (fork, now) = (chain.tip_id(), chain.tip_header().time);
-        let miners = (0..BRANCHES).map(|_| trunk.copy()).collect();
-        let model = Model { live_from: Some(1), ..Model::default() };
-        World { storage, chain, now, fork, miners, ids: Default::default(), model }
+            block.header
+        };
+        mine(&mut trunk);
+        let lower = trunk.copy();
+        let second = mine(&mut trunk);
+        let miners = vec![trunk.copy(), trunk, lower];
+        let (id, time) = (second.id(NETWORK), second.time);
+        let ids = [vec![id], vec![id], vec![]];
+        let branches = [vec![time], vec![time], vec![]];
+        let model = Model { live_from: Some(1), branches, ..Model::default() };
+        World { storage, chain, now: time, miners, ids, model }
     }
 
     fn live(&mut self, event: &Event) {
@@ -249,7 +272,7 @@ impl World {
             Date::Ago(seconds) => parent.max(self.now - seconds),
         };
         // No two branches begin with the same block.
-        let is_first = self.ids[branch].is_empty();
+        let is_first = self.ids[branch].len() == self.model.common(branch, 1 - branch.min(1));
         let time = if is_first { time / 10 * 10 + 10 + branch as u64 } else { time };
         (miner.now, miner.step_s) = (time, 0);
         miner.mine(&[])
@@ -273,11 +296,11 @@ impl World {
 
     fn agrees(&self) {
         let model = &self.model;
-        let tip = self.ids[model.on].last().unwrap_or(&self.fork);
-        assert_eq!(self.chain.tip_id(), *tip, "the tip");
+        assert_eq!(Some(&self.chain.tip_id()), self.ids[model.on].last(), "the tip");
         let held = model.held.map(|held| {
-            let ids = &self.ids[held.branch];
-            (FORK, ids[0], ids[held.blocks - 1], held.seconds, held.led)
+            let (ids, common) = (&self.ids[held.branch], model.common(model.on, held.branch));
+            let fork = FORK + common as u32;
+            (fork, ids[common], ids[held.blocks - 1], held.seconds, held.led)
         });
         let found = self.chain.hold();
         let found = found.map(|it| (it.fork_height, it.first, it.tip, it.seconds, it.led));
@@ -313,6 +336,7 @@ fn what_is_held_back_is_what_the_model_holds_back() {
             "held in another's place",
             "given up",
             "followed at once",
+            "another followed than is held",
             "followed after its time",
             "followed as nothing is live any more",
             "a restart",

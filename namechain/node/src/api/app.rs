@@ -22,6 +22,11 @@ impl App {
         App { backend, extension, asking: Arc::new(Semaphore::new(MAX_ASKING)) }
     }
 
+    /// Whether the node works; if not, why.
+    pub fn health(&self) -> Result<(), String> {
+        self.backend.health()
+    }
+
     /// Asks the backend on a thread that may block.
     pub async fn ask<T: Send + 'static>(
         &self,

@@ -9,13 +9,22 @@ use namechain_core::{
     types::{Block, Hash, Header, Name, Operation},
 };
 
-/// What the API asks of the node. Every call may block for a moment: none is made on a thread that
-/// serves others.
+/// What the API asks of the node. Every call but [`Backend::health`] may block for a moment: none
+/// is made on a thread that serves others.
 pub trait Backend: Send + Sync + 'static {
+    /// Whether the node works; if not, why. Never blocks.
+    fn health(&self) -> Result<(), String>;
     /// How the node is.
     fn status(&self) -> api_types::Status;
     /// The peers that are connected.
     fn peers(&self) -> api_types::Peers;
+    /// Who is banned.
+    fn bans(&self) -> api_types::Bans;
+    /// Bans a peer or a subnet.
+    fn ban(&self, ban: api_types::NewBan) -> Result<api_types::BanInfo, api_types::Refusal>;
+    /// Lifts a ban, or all.
+    fn lift_bans(&self, what: api_types::LiftBans)
+    -> Result<api_types::Lifted, api_types::Refusal>;
     /// What has come and gone between this node and its peers since it started.
     fn traffic(&self) -> Traffic;
     /// What to work for.

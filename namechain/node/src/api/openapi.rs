@@ -41,19 +41,22 @@ pub(super) mod tests {
     use utoipa::OpenApi;
 
     use super::*;
-    use crate::api::{blocks, bundles, metrics, mining, names, node, ops};
+    use crate::api::{bans, blocks, bundles, metrics, mining, names, node, ops};
 
     /// The document, made from the handlers and the types.
     #[derive(OpenApi)]
     #[openapi(
         info(
             title = "namechain node",
-            description = "What a node of the naming chain tells and takes. Every refusal is a `Refusal`.",
+            description = "What a node of the naming chain tells and takes. Every refusal is a `Refusal`. Routes with the tag `admin` are served on the admin socket only, the others over TCP too.",
             license(name = "MIT OR Apache-2.0")
         ),
         paths(
             node::status,
             node::peers,
+            bans::list,
+            bans::add,
+            bans::lift,
             node::price,
             names::name,
             names::proof,

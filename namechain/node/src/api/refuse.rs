@@ -113,6 +113,14 @@ pub(super) async fn no_route() -> Refused {
     Refused::not_found("there is nothing under this path", "/openapi.json lists what there is")
 }
 
+/// Where there is something for the user who runs the program only.
+pub(super) async fn admin_only() -> Refused {
+    let message = "this path is served on the admin socket only";
+    let hint = "zonetool opens it for the user who runs this program, as does curl --unix-socket \
+                DIR/admin.sock; DIR is the data directory";
+    Refused::new(StatusCode::FORBIDDEN, "forbidden", message, hint)
+}
+
 /// Where there is something, but not for this method. The header `Allow` (RFC 9110 §10.2.1) is the
 /// router's.
 pub(super) async fn no_method() -> Refused {

@@ -160,6 +160,11 @@ impl ConnectionLimits {
         }
     }
 
+    /// The shortest ping of a connection, and when, since the start, it last brought a new block.
+    pub fn usefulness(&self, connection: ConnectionId) -> (Option<Duration>, Option<Duration>) {
+        self.links.get(&connection).map_or((None, None), |link| (link.min_ping, link.last_block))
+    }
+
     /// Of these peers, the one that has not brought a new block for the longest; of several, the
     /// one that is connected the shortest.
     pub fn least_useful(&self, among: &[PeerId]) -> Option<PeerId> {

@@ -53,6 +53,12 @@ pub struct PeerInfo {
     pub outbound: bool,
     /// Since when, in seconds of Unix time.
     pub since: u64,
+    /// Whether the connection carries blocks only.
+    pub block_only: bool,
+    /// The shortest answer to a ping, in milliseconds; `None` until there was one.
+    pub latency_ms: Option<u64>,
+    /// When it was last the first to bring a block, in seconds of Unix time.
+    pub last_block: Option<u64>,
     /// GossipSub's score of it; below zero it is at a disadvantage.
     pub gossip_score: f64,
 }

@@ -19,6 +19,7 @@ use super::{
     config::{MineMode, NodeConfig},
     error::NodeError,
     handle::NodeHandle,
+    heartbeat::Heartbeat,
     local_ops::LocalOps,
     mining::{self, HashRate, MiningBackoff, MiningQueue, STALE_BLOCKS},
     node_state::NodeState,
@@ -84,6 +85,7 @@ pub(super) struct ChainThread {
     templates: Templates,
     /// The first block of the chain that the log says is held back.
     reported_hold: Option<Hash>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 /// What the chain thread is started with.
@@ -139,6 +141,7 @@ pub(super) fn start(config: &NodeConfig, parts: Parts) -> Result<(NodeHandle, Th
         hash_rate: HashRate::default(),
         mining_backoff: MiningBackoff::default(),
         templates: Templates::default(),
+        heartbeat: handle.heartbeat(),
     };
     let chain = thread::Builder::new()
         .name("chain".into())
@@ -161,6 +164,7 @@ impl ChainThread {
     fn run(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Result<(), StorageError> {
         self.update_mining(true)?;
         while let Some(command) = inbox.blocking_recv() {
+            self.heartbeat.beat();
             match command {
                 // Whoever asked may be gone; the operation is taken all the same.
                 Command::Submit(operation, reply) => _ = reply.send(self.submit(*operation)?),
@@ -178,6 +182,8 @@ impl ChainThread {
                 }
                 Command::OnEvent(event) => self.on_event(*event)?,
                 Command::Tick => self.on_tick()?,
+                #[cfg(test)]
+                Command::Block(until) => _ = until.recv(),
                 Command::Stop => break,
             }
         }

@@ -32,6 +32,9 @@ pub(super) enum Command {
     OnEvent(Box<Event>),
     /// Time has passed.
     Tick,
+    /// Do nothing until the sender is gone: a thread that is stuck.
+    #[cfg(test)]
+    Block(std::sync::mpsc::Receiver<()>),
     /// End.
     Stop,
 }

@@ -1,10 +1,17 @@
 //! How to run a node.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use thiserror::Error;
 
-use crate::net::{Multiaddr, limits::INBOUND};
+use crate::{
+    api::ADMIN_SOCKET,
+    net::{Multiaddr, limits::INBOUND},
+};
 use namechain_core::types::Network;
 
 /// When the node searches for blocks.
@@ -61,6 +68,9 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Where the HTTP API listens; port 0 means any free port. `None`: no API.
     pub api: Option<SocketAddr>,
+    /// Where the admin socket is, which serves the whole API to the user who runs the node; in the
+    /// data directory by default, see [`admin_socket`]. `None`: there is none.
+    pub admin: Option<PathBuf>,
     /// Names by which the API may be addressed, beside its address and loopback.
     pub allow_hosts: Vec<String>,
     /// How to take part in the network. `None`: this node is alone.
@@ -112,6 +122,11 @@ pub fn prune_bytes(mib: u32) -> Result<Option<u64>, &'static str> {
         MIN_PRUNE_MIB.. => Ok(Some(u64::from(mib) << 20)),
         _ => Err(PRUNE),
     }
+}
+
+/// Where the admin socket of a node with this data directory is, unless told otherwise.
+pub fn admin_socket(data_dir: &Path) -> PathBuf {
+    data_dir.join(ADMIN_SOCKET)
 }
 
 /// The port for peers.

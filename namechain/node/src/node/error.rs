@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use thiserror::Error;
 
-use crate::net::NetError;
+use crate::{api::AdminSocketError, net::NetError};
 use namechain_core::{chain::StorageError, types::Network};
 
 /// Why a node did not start.
@@ -23,6 +23,9 @@ pub enum NodeError {
         "the API can't listen on {0}: {1}. Is another node running? Choose another address with --api IP:PORT"
     )]
     Api(SocketAddr, io::Error),
+    /// The admin socket.
+    #[error(transparent)]
+    Admin(#[from] AdminSocketError),
     /// The network.
     #[error(transparent)]
     Net(#[from] NetError),

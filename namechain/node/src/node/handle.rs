@@ -1,8 +1,10 @@
 //! What others hold of a running node: published snapshots, and a way to ask the chain thread.
 
+mod backend;
+
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,29 +14,31 @@ use super::{
     clock,
     command::Command,
     config::{MineMode, NodeConfig},
+    heartbeat::Heartbeat,
     mining::MiningQueue,
     node_state::NodeState,
     progress::Progress,
 };
-use crate::{
-    api::{Backend, Traffic},
-    net::{Ban, BanError, BanTarget, NetHandle},
-};
+use crate::net::{Ban, BanError, BanTarget, NetHandle};
 use namechain_core::{
     api_types,
     chain::{NameLookup, Snapshot, Storage, StorageError, StoredHeader, read_block},
     consensus::{
-        HistoryProof, RuleViolation, block::check_operation_alone, context::BlockContext,
-        header::signing_context, operation_price::least_price, price, work::PowHasher,
+        RuleViolation, block::check_operation_alone, context::BlockContext,
+        header::signing_context, operation_price::least_price, work::PowHasher,
     },
     mempool::MempoolError,
     params::Params,
-    sync::{Peer, PeerStatus},
-    types::{Block, Hash, Header, Name, Network, Operation},
+    types::{Block, Name, Network, Operation},
 };
 
+/// How long the chain thread may be at one thing before it counts as stuck. Each is a matter of
+/// milliseconds, but for a reorganisation by thousands of blocks.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// Workers that are kept for the next operation's check: each holds a mebibyte.
 const IDLE_WORKERS: usize = 4;
+
+const CHAIN_ENDED: &str = "the chain thread has ended: see the log, and start the node again";
 
 /// A handle to a running node. Cloning is cheap; reading a snapshot never waits for the chain.
 #[derive(Clone)]
@@ -50,6 +54,8 @@ pub struct NodeHandle {
     bundles: Arc<Bundles>,
     /// Which of the node's threads and tasks has ended by a panic.
     panics: watch::Sender<Option<String>>,
+    /// The chain thread's.
+    heartbeat: Arc<Heartbeat>,
 }
 
 /// SyncReason a running node has stopped working.
@@ -78,7 +84,13 @@ impl NodeHandle {
             workers: Arc::default(),
             bundles,
             panics: watch::Sender::new(None),
+            heartbeat: Arc::default(),
         }
+    }
+
+    /// What the chain thread tells that it is not stuck with.
+    pub(super) fn heartbeat(&self) -> Arc<Heartbeat> {
+        self.heartbeat.clone()
     }
 
     /// Where a panic of a thread or task is told.
@@ -120,14 +132,41 @@ impl NodeHandle {
         self.published.clone()
     }
 
+    /// Has the chain thread do nothing until the sender of `until` is gone.
+    #[cfg(test)]
+    pub(super) async fn block_chain_thread(&self, until: std::sync::mpsc::Receiver<()>) {
+        assert!(self.commands.send(Command::Block(until)).await.is_ok());
+    }
+
     /// Whether names can be served: the node works, and believes that it is at the tip.
     pub fn synced(&self) -> bool {
+        self.ended().is_none() && self.published.borrow().sync_status.synced
+    }
+
+    /// Which part of the node has ended, if one has.
+    fn ended(&self) -> Option<String> {
         // An error: the chain thread has ended, by a panic say.
-        let works = self.published.has_changed().is_ok()
-            && self.panics.borrow().is_none()
-            && self.net.as_ref().is_none_or(|net| net.failed().is_none());
-        let now = self.published.borrow();
-        works && now.failed.is_none() && now.sync_status.synced
+        if self.published.has_changed().is_err() {
+            return Some(CHAIN_ENDED.to_owned());
+        }
+        let failed = self.published.borrow().failed.clone();
+        failed
+            .or_else(|| self.panics.borrow().clone())
+            .or_else(|| self.net.as_ref().and_then(NetHandle::failed))
+    }
+
+    /// Whether all parts of the node work, the chain thread having taken up something new within a
+    /// time; if not, why. Never blocks.
+    pub(super) fn check_health(&self, within: Duration) -> Result<(), String> {
+        if let Some(why) = self.ended() {
+            return Err(why);
+        }
+        let silent = self.heartbeat.silent_for();
+        if silent <= within {
+            return Ok(());
+        }
+        let seconds = silent.as_secs();
+        Err(format!("the chain thread is stuck: it has been at one thing for {seconds} s"))
     }
 
     /// Which rules the next block follows, and which come.
@@ -162,9 +201,10 @@ impl NodeHandle {
     }
 
     /// Bans an identity or a subnet for so many seconds, or for good; kept over a restart.
-    pub fn ban(&self, target: BanTarget, seconds: Option<u64>) -> Result<(), BanError> {
+    pub fn ban(&self, target: BanTarget, seconds: Option<u64>) -> Result<Ban, BanError> {
         let until = seconds.map(|seconds| clock::now().saturating_add(seconds));
-        self.net.as_ref().ok_or(BanError::NoNetwork)?.ban(target, until)
+        self.net.as_ref().ok_or(BanError::NoNetwork)?.ban(target, until)?;
+        Ok(Ban { target, until, by_operator: true })
     }
 
     /// Lifts a ban, or all. Gives how many there were.
@@ -179,9 +219,7 @@ impl NodeHandle {
         let chain = async {
             match published.wait_for(|now| now.failed.is_some()).await {
                 Ok(now) => now.failed.clone().unwrap_or_default(),
-                Err(_) => {
-                    "the chain thread has ended: see the log, and start the node again".into()
-                }
+                Err(_) => CHAIN_ENDED.to_owned(),
             }
         };
         let net = async {
@@ -320,193 +358,4 @@ fn refusal(error: MempoolError) -> api_types::Refusal {
         MempoolError::Storage(_) => ("unavailable", None, Some("see the node's log")),
     };
     api_types::Refusal { code: code.into(), rule, message, hint: hint.map(str::to_owned) }
-}
-
-impl Backend for NodeHandle {
-    fn status(&self) -> api_types::Status {
-        let now = self.now();
-        let first_block = self.storage.first_block().unwrap_or(0);
-        api_types::Status {
-            pruned: first_block > 0,
-            first_block,
-            version: env!("CARGO_PKG_VERSION").into(),
-            network: self.network,
-            height: now.tip.height(),
-            tip: now.tip.id,
-            tip_time: now.tip.header.time,
-            work: now.work.to_string(),
-            serve_depth: self.params().serve_depth,
-            served_height: now.served.height(),
-            synced: self.synced(),
-            mempool_operations: now.mempool_operations,
-            mempool_bytes: now.mempool_bytes,
-            mining: self.mine.as_str().into(),
-            mining_hashes: self.mining_queue.hashes.load(Ordering::Relaxed),
-            hold: now.hold.as_ref().map(|hold| api_types::HoldInfo {
-                tip: hold.tip,
-                fork_height: hold.fork_height,
-                seconds: hold.seconds,
-                seconds_left: hold.seconds_left(),
-            }),
-            parked_tip: now.parked_tip,
-            tip_age: clock::now().saturating_sub(now.tip.header.time),
-            mining_rate: self.mining_queue.rate.load(Ordering::Relaxed),
-            peers: self.peer_counts(),
-            sync: Progress::of(&now.sync_status, now.tip.height()).info(),
-            second_best: now.second_best.map(|(id, height, work)| api_types::OtherTip {
-                id,
-                height,
-                work: work.to_string(),
-            }),
-            protocol: self.protocol(),
-            p2p: self.p2p(),
-        }
-    }
-
-    fn peers(&self) -> api_types::Peers {
-        let Some(net) = &self.net else { return api_types::Peers::default() };
-        let now = self.now();
-        let known: HashMap<Peer, &PeerStatus> =
-            now.peers.iter().map(|status| (status.peer, status)).collect();
-        let clock = clock::now();
-        let mut peers: Vec<api_types::PeerInfo> = net
-            .peers()
-            .iter()
-            .map(|peer| {
-                let status = known.get(&peer.peer);
-                api_types::PeerInfo {
-                    id: peer.id.clone(),
-                    address: peer.address.clone(),
-                    direction: if peer.outbound { "out" } else { "in" }.into(),
-                    seconds: clock.saturating_sub(peer.since),
-                    height: status.and_then(|status| status.height),
-                    work: status.and_then(|status| status.work).map(|work| work.to_string()),
-                    score: status.map_or(0, |status| status.score),
-                    agent: status.map_or_else(String::new, |status| status.agent.clone()),
-                    doing: status.map_or_else(String::new, |status| status.doing.to_string()),
-                }
-            })
-            .collect();
-        peers.sort_by(|a, b| b.seconds.cmp(&a.seconds).then_with(|| a.id.cmp(&b.id)));
-        api_types::Peers { addresses: self.p2p(), peers }
-    }
-
-    fn traffic(&self) -> Traffic {
-        let traffic = self.net.as_ref().map(NetHandle::traffic).unwrap_or_default();
-        Traffic { received: traffic.bytes_in, sent: traffic.bytes_out }
-    }
-
-    fn price(&self) -> api_types::Price {
-        let (tip, params) = (self.snapshot(), self.params());
-        let (names, bytes) = (tip.header.name_price, tip.header.byte_price);
-        let of = |text: &str| {
-            Name::parse(text).map_or(0, |name| price::registration(params, &name, names))
-        };
-        api_types::Price {
-            network: self.network,
-            anchor: tip.id,
-            height: tip.height(),
-            time: tip.header.time,
-            name_multiplier: names,
-            byte_multiplier: bytes,
-            register: of("aaaaaa"),
-            register_5: of("aaaaa"),
-            register_4: of("aaaa"),
-            register_3: of("aaa"),
-            update: price::records(params, 1, bytes),
-            renew: Name::parse("aaaaaa").map_or(0, |name| price::renewal(params, &name)),
-            rescue: price::rescue(params),
-        }
-    }
-
-    fn snapshot(&self) -> Arc<Snapshot> {
-        NodeHandle::snapshot(self)
-    }
-
-    fn served(&self) -> Arc<Snapshot> {
-        NodeHandle::served(self)
-    }
-
-    fn snapshot_at(&self, height: u32) -> Option<Arc<Snapshot>> {
-        self.ask(|reply| Command::SnapshotAt(height, reply)).flatten().map(Arc::new)
-    }
-
-    fn pending_name(&self, name: &Name) -> bool {
-        self.ask(|reply| Command::NamePending(name.clone(), reply)).unwrap_or(false)
-    }
-
-    fn pending_commitment(&self, commitment: &Hash) -> bool {
-        self.ask(|reply| Command::CommitmentPending(*commitment, reply)).unwrap_or(false)
-    }
-
-    fn block(&self, id: &Hash) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
-        self.find(self.storage.header(id)?)
-    }
-
-    fn block_at(&self, height: u32) -> Result<Option<(StoredHeader, Block, bool)>, StorageError> {
-        match self.storage.active(height)? {
-            Some(id) => self.block(&id),
-            None => Ok(None),
-        }
-    }
-
-    fn header_at(&self, height: u32) -> Result<Option<StoredHeader>, StorageError> {
-        self.storage.active(height)?.map_or(Ok(None), |id| self.storage.header(&id))
-    }
-
-    fn header(&self, id: &Hash) -> Result<Option<(StoredHeader, bool)>, StorageError> {
-        let Some(stored) = self.storage.header(id)? else { return Ok(None) };
-        let active = self.storage.active(stored.header.height)? == Some(*id);
-        Ok(Some((stored, active)))
-    }
-
-    fn first_block(&self) -> Result<u32, StorageError> {
-        self.storage.first_block()
-    }
-
-    fn history_heights(&self, key: &Hash) -> Result<Vec<u32>, StorageError> {
-        self.storage.touched(key)
-    }
-
-    fn place(&self, height: u32, against: u32) -> Result<Option<HistoryProof>, StorageError> {
-        let failed = std::cell::Cell::new(None);
-        let node = |position| {
-            self.storage.history(position).unwrap_or_else(|error| {
-                failed.set(Some(error));
-                None
-            })
-        };
-        let proof = HistoryProof::make(u64::from(height), u64::from(against), node);
-        failed.take().map_or(Ok(proof), Err)
-    }
-
-    fn submit(&self, operation: Operation) -> Result<api_types::Submitted, api_types::Refusal> {
-        NodeHandle::submit(self, operation)
-    }
-
-    fn template(&self) -> Result<api_types::MiningTemplate, api_types::Refusal> {
-        self.ask(Command::Template).unwrap_or_else(|| Err(stopped()))
-    }
-
-    fn mined(&self, header: Header) -> Result<api_types::MinedBlock, api_types::Refusal> {
-        self.ask(|reply| Command::MinedOutside(Box::new(header), reply))
-            .unwrap_or_else(|| Err(stopped()))
-    }
-
-    fn bundle(&self, name: &Name) -> Result<api_types::BundleInfo, api_types::Refusal> {
-        self.bundles.get(name, self.current_identity(name)?, clock::now())
-    }
-
-    fn put_bundle(
-        &self,
-        name: &Name,
-        bundle: Vec<u8>,
-        gives_one_time: bool,
-    ) -> Result<api_types::BundleInfo, api_types::Refusal> {
-        self.bundles.put(name, bundle, gives_one_time, self.current_identity(name)?, clock::now())
-    }
-
-    fn take_prekey(&self, name: &Name) -> Result<api_types::PrekeyInfo, api_types::Refusal> {
-        self.bundles.take(name, self.current_identity(name)?, clock::now())
-    }
 }

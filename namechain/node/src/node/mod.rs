@@ -17,6 +17,7 @@ mod command;
 mod config;
 mod error;
 mod handle;
+mod heartbeat;
 mod local_ops;
 mod log;
 mod mining;
@@ -36,6 +37,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     io,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -52,7 +54,7 @@ pub use crate::net::{Ban, BanError, BanTarget, Multiaddr, UnknownBanTarget};
 pub use choice::{Choice, choose};
 pub use config::{
     DEFAULT_INBOUND, MULTIADDR, MineMode, NodeConfig, P2P_PORT, P2p, PRUNE, UnknownMineMode,
-    default_data_dir, prune_bytes,
+    admin_socket, default_data_dir, prune_bytes,
 };
 pub use error::NodeError;
 pub use handle::{FatalError, NodeHandle};
@@ -65,7 +67,7 @@ pub use signal::stop_signal;
 use panic_guard::PanicGuard;
 
 use crate::{
-    api::{self, Extension},
+    api::{self, AdminSocket, Extension, Listeners},
     net::{self, NetConfig, NetHandle, limits::Limits},
     store,
 };
@@ -85,6 +87,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Node {
     handle: NodeHandle,
     api_addr: Option<SocketAddr>,
+    admin_path: Option<PathBuf>,
     threads: chain_thread::Threads,
     net: Option<NetHandle>,
     ticker: JoinHandle<()>,
@@ -105,7 +108,8 @@ impl Node {
         if !config.network.params().launched {
             return Err(NodeError::NotLaunched(config.network));
         }
-        if config.api.is_some() && api::install_metrics() {
+        let has_api = config.api.is_some() || config.admin.is_some();
+        if has_api && api::install_metrics() {
             describe_metrics();
         }
         let listener = match config.api {
@@ -121,27 +125,38 @@ impl Node {
             prune_bytes: config.prune_bytes,
             ..store::Options::default()
         };
-        let opened =
-            tokio::task::spawn_blocking(move || open::open(network, &data_dir, options)).await;
+        let opened = tokio::task::spawn_blocking(move || {
+            // What is in it is nobody else's. An error is the store's to say.
+            let _ = api::make_private_dir(&data_dir);
+            open::open(network, &data_dir, options)
+        });
+        let opened = opened.await;
         let (store, chain, mempool) = match opened {
             Ok(opened) => opened?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
+        // Now the data directory is locked: a socket in it is this node's.
+        let admin = match &config.admin {
+            None => None,
+            Some(path) => Some(AdminSocket::bind(path).await?),
+        };
+        let admin_path = admin.as_ref().map(|socket| socket.path().to_owned());
         let parts = connect(&config, store, chain, mempool).await?;
         let (net, ticking) = (parts.driver.net(), parts.commands.clone());
         let (handle, threads) = chain_thread::start(&config, parts)?;
         let guard = PanicGuard::new("the node's clock", handle.panics());
         let ticker = tokio::spawn(tick(ticking, guard));
         let (stop_api, stopped) = watch::channel(false);
-        let api = listener.map(|listener| {
+        let listeners = Listeners { http: listener, admin };
+        let api = has_api.then(|| {
             let (mut stopped, handle) = (stopped, Arc::new(handle.clone()));
             let shutdown = async move {
                 // An error means that the node is gone: a reason to stop as well.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            tokio::spawn(api::serve(listener, handle, extension, config.allow_hosts, shutdown))
+            tokio::spawn(api::serve(listeners, handle, extension, config.allow_hosts, shutdown))
         });
-        Ok(Node { handle, api_addr, threads, net, ticker, api, stop_api })
+        Ok(Node { handle, api_addr, admin_path, threads, net, ticker, api, stop_api })
     }
 
     /// What others hold of the node.
@@ -152,6 +167,11 @@ impl Node {
     /// Where the API listens, with the port that it got.
     pub fn api_addr(&self) -> Option<SocketAddr> {
         self.api_addr
+    }
+
+    /// Where the admin socket is.
+    pub fn admin_path(&self) -> Option<&Path> {
+        self.admin_path.as_deref()
     }
 
     /// Stops the API, the network, the miner and the chain thread. The store is closed when the

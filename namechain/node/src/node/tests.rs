@@ -15,20 +15,23 @@ use namechain_core::{
 
 const NETWORK: Network = Network::Dev;
 
-async fn start(dir: &Path, mine: MineMode, reindex: bool) -> Node {
-    let data_dir = dir.to_owned();
-    let config = NodeConfig {
+fn config(dir: &Path, mine: MineMode, reindex: bool) -> NodeConfig {
+    NodeConfig {
         network: NETWORK,
-        data_dir,
+        data_dir: dir.to_owned(),
         api: None,
+        admin: None,
         allow_hosts: Vec::new(),
         p2p: None,
         mine,
         mine_threads: 1,
         prune_bytes: None,
         reindex,
-    };
-    Node::start(config).await.unwrap()
+    }
+}
+
+async fn start(dir: &Path, mine: MineMode, reindex: bool) -> Node {
+    Node::start(config(dir, mine, reindex)).await.unwrap()
 }
 
 /// As from a thread that may wait.
@@ -179,4 +182,54 @@ async fn the_row_of_a_replaced_operation_goes_at_once() {
     assert_eq!(handle.pending_rows().unwrap(), [second.to_bytes()]);
     drop(handle);
     node.stop().await;
+}
+
+/// A chain thread that is at one thing for too long is told of, until it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_chain_thread_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = start(dir.path(), MineMode::Off, false).await;
+    let handle = node.handle();
+    // Time passes for it every tenth of a second.
+    let within = Duration::from_secs(2);
+    let wait = async |stuck: bool| loop {
+        let health = handle.check_health(within);
+        if health.is_err() == stuck {
+            return health;
+        }
+        tokio::time::sleep(TICK).await;
+    };
+    wait(false).await.unwrap();
+    let (release, until) = std::sync::mpsc::channel();
+    handle.block_chain_thread(until).await;
+    let why = wait(true).await.unwrap_err();
+    assert!(why.starts_with("the chain thread is stuck: it has been at one thing for "), "{why}");
+    assert_eq!(handle.health(), Ok(()), "30 s are not over yet");
+    drop(release);
+    wait(false).await.unwrap();
+    node.stop().await;
+    assert!(handle.check_health(within).unwrap_err().starts_with("the chain thread has ended"));
+}
+
+/// The user who runs a node has all of its API on a socket, until it stops.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_socket_comes_and_goes_with_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let config = |path: &Path| NodeConfig {
+        admin: Some(path.to_owned()),
+        ..config(&data, MineMode::Off, false)
+    };
+    let socket = admin_socket(&data);
+    let node = Node::start(config(&socket)).await.unwrap();
+    assert_eq!(node.admin_path(), Some(socket.as_path()));
+    assert!(socket.exists());
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(&data).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "what is made is for its owner only");
+    node.stop().await;
+    assert!(!socket.exists());
+    let long = data.join("x".repeat(200));
+    let Err(error) = Node::start(config(&long)).await else { panic!("it can't be bound") };
+    assert!(error.to_string().contains("bytes"), "{error}");
 }

@@ -24,6 +24,8 @@ pub struct StartupReport {
     pub dns_pin: Option<String>,
     /// The address of the API: the node's in this process, or the control API with a remote node.
     pub api: Option<SocketAddr>,
+    /// The admin socket.
+    pub admin: Option<PathBuf>,
     /// The URL of the remote node.
     pub node: Option<String>,
     /// Addresses at which other nodes reach the node in this process.
@@ -88,6 +90,9 @@ impl fmt::Display for StartupReport {
             }
             (None, None) => String::new(),
         };
+        if let Some(admin) = &self.admin {
+            writeln!(f, "  admin      {} (trace, cache, peers, bans)", admin.display())?;
+        }
         for (nth, address) in self.p2p.iter().enumerate() {
             let label = if nth == 0 { "peers" } else { "" };
             writeln!(f, "  {label:<10} {address}")?;
@@ -133,6 +138,7 @@ mod tests {
             dns_quic: Vec::new(),
             dns_pin: None,
             api: Some("127.0.0.1:7380".parse().unwrap()),
+            admin: Some("/data/admin.sock".into()),
             node: None,
             p2p: vec![
                 "/ip4/127.0.0.1/tcp/1/p2p/12D3".into(),
@@ -153,6 +159,7 @@ mod tests {
         for line in [
             "  DNS        0.0.0.0:5300, [::1]:5300 (UDP and TCP)",
             "  API        http://127.0.0.1:7380",
+            "  admin      /data/admin.sock (trace, cache, peers, bans)",
             "  upstreams  192.0.2.1:53 (the system's)",
             "  peers      /ip4/127.0.0.1/tcp/1/p2p/12D3",
             "             /ip4/127.0.0.1/udp/1/quic-v1/p2p/12D3",
@@ -177,7 +184,8 @@ mod tests {
     fn what_a_program_reads() {
         let json: serde_json::Value = serde_json::to_value(started()).unwrap();
         let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        let mut expected = vec!["api", "data_dir", "dns", "network", "node", "p2p", "upstreams"];
+        let mut expected =
+            vec!["admin", "api", "data_dir", "dns", "network", "node", "p2p", "upstreams"];
         expected.extend(["dns_tls", "dns_https", "dns_quic", "dns_pin"]);
         expected.sort_unstable();
         assert_eq!(keys, expected);

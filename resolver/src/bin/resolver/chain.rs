@@ -26,11 +26,12 @@ pub struct ChainBackend {
 /// Starts the node, or connects to the remote one.
 pub async fn open_chain(from: &ChainConfig, control: &Control) -> anyhow::Result<ChainBackend> {
     match from {
-        ChainConfig::Embedded { network, api, data_dir, node: options } => {
+        ChainConfig::Embedded { network, api, data_dir, admin, node: options } => {
             let config = NodeConfig {
                 network: *network,
                 data_dir: data_dir.clone(),
                 api: Some(*api),
+                admin: Some(admin.clone()),
                 allow_hosts: options.allow_hosts.clone(),
                 p2p: options.p2p.clone(),
                 mine: options.mine,
@@ -48,13 +49,14 @@ pub async fn open_chain(from: &ChainConfig, control: &Control) -> anyhow::Result
             let source = Arc::new(Embedded::new(*network, served));
             Ok(ChainBackend { source, node: Some(node), control_api: None })
         }
-        ChainConfig::Remote { url, network, api } => {
+        ChainConfig::Remote { url, network, api, admin } => {
             let remote = Arc::new(Remote::new(url, *network)?);
-            let control_api = ControlApi::start(*api, control.clone(), remote.clone()).await?;
+            let control_api =
+                ControlApi::start((*api, admin.as_ref()), control.clone(), remote.clone()).await?;
             if let Err(error) = remote.status().await {
                 tracing::warn!("{error}; names of the chain fail until the node answers");
             }
-            Ok(ChainBackend { source: remote, node: None, control_api })
+            Ok(ChainBackend { source: remote, node: None, control_api: Some(control_api) })
         }
     }
 }

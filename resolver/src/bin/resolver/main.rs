@@ -9,7 +9,7 @@ mod setup;
 mod subcommand;
 mod watchdog;
 
-use std::{io::Write, net::SocketAddr, pin::pin, process::ExitCode, sync::Arc};
+use std::{io::Write, net::SocketAddr, path::Path, pin::pin, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use banner::StartupReport;
@@ -101,7 +101,12 @@ async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
         api: node
             .as_ref()
             .and_then(Node::api_addr)
-            .or(control_api.as_ref().map(ControlApi::address)),
+            .or_else(|| control_api.as_ref().and_then(ControlApi::address)),
+        admin: node
+            .as_ref()
+            .and_then(Node::admin_path)
+            .or_else(|| control_api.as_ref().and_then(ControlApi::admin))
+            .map(Path::to_owned),
         node: match &config.chain {
             ChainConfig::Remote { url, .. } => Some(url.clone()),
             ChainConfig::Embedded { .. } => None,

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -10,8 +11,8 @@ use std::{
 
 use serde::de::DeserializeOwned;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixStream},
     sync::oneshot,
     task::JoinHandle,
 };
@@ -37,6 +38,10 @@ pub(super) struct MemoryNode {
     worker: Mutex<PowHasher>,
     pub(super) synced: AtomicBool,
     pub(super) panics: AtomicBool,
+    /// Whether a part of it is stuck.
+    pub(super) stuck: AtomicBool,
+    /// Who is banned.
+    pub(super) bans: Mutex<Vec<api_types::BanInfo>>,
     /// Blocks below this height are pruned.
     pub(super) first_block: AtomicU32,
     /// What [`Backend::submit`] answers; the operation's id and height if nothing is set.
@@ -73,6 +78,8 @@ impl MemoryNode {
             worker: Mutex::new(PowHasher::new(NETWORK)),
             synced: AtomicBool::new(true),
             panics: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+            bans: Mutex::default(),
             first_block: AtomicU32::new(0),
             refusal: Mutex::default(),
             gate: Mutex::default(),
@@ -137,6 +144,34 @@ impl MemoryNode {
 }
 
 impl Backend for MemoryNode {
+    fn health(&self) -> Result<(), String> {
+        match self.stuck.load(Ordering::Relaxed) {
+            true => Err("the chain thread is stuck".into()),
+            false => Ok(()),
+        }
+    }
+
+    fn bans(&self) -> api_types::Bans {
+        api_types::Bans { bans: self.bans.lock().unwrap().clone() }
+    }
+
+    fn ban(&self, ban: api_types::NewBan) -> Result<api_types::BanInfo, api_types::Refusal> {
+        let (target, until) = (ban.target, ban.seconds);
+        let ban = api_types::BanInfo { target, until, reason: "operator".into() };
+        self.bans.lock().unwrap().push(ban.clone());
+        Ok(ban)
+    }
+
+    fn lift_bans(
+        &self,
+        what: api_types::LiftBans,
+    ) -> Result<api_types::Lifted, api_types::Refusal> {
+        let mut bans = self.bans.lock().unwrap();
+        let before = bans.len();
+        bans.retain(|ban| !what.all && what.target.as_ref() != Some(&ban.target));
+        Ok(api_types::Lifted { lifted: before - bans.len() })
+    }
+
     fn status(&self) -> api_types::Status {
         assert!(
             !self.panics.load(Ordering::Relaxed),
@@ -177,6 +212,9 @@ impl Backend for MemoryNode {
             address: "/ip4/192.0.2.1/tcp/7379".into(),
             direction: "out".into(),
             seconds: 5,
+            block_only: false,
+            latency_ms: Some(20),
+            last_block_seconds: None,
             height: Some(2),
             work: Some("6".into()),
             score: -3,
@@ -307,8 +345,9 @@ impl Backend for MemoryNode {
     }
 }
 
-/// A server on a free port of loopback, with a node behind it.
+/// A server on a free port of loopback and on an admin socket, with a node behind it.
 pub(super) struct Bench {
+    home: tempfile::TempDir,
     pub(super) node: Arc<MemoryNode>,
     pub(super) addr: SocketAddr,
     pub(super) stop: oneshot::Sender<()>,
@@ -349,16 +388,19 @@ impl Bench {
         let node = MemoryNode::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let admin = AdminSocket::bind(&home.path().join(ADMIN_SOCKET)).await.unwrap();
+        let listeners = Listeners { http: Some(listener), admin: Some(admin) };
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { stopped.await.unwrap() };
         let server = tokio::spawn(serve(
-            listener,
+            listeners,
             node.clone(),
             extension,
             vec!["node-1".to_owned()],
             shutdown,
         ));
-        Bench { node, addr, stop, server }
+        Bench { home, node, addr, stop, server }
     }
 
     pub(super) async fn connect(&self) -> TcpStream {
@@ -378,6 +420,22 @@ impl Bench {
         body: &[u8],
     ) -> Answer {
         request(self.addr, method, path, headers, body).await
+    }
+
+    /// The admin socket.
+    pub(super) fn admin_path(&self) -> PathBuf {
+        self.home.path().join(ADMIN_SOCKET)
+    }
+
+    /// A request on the admin socket.
+    pub(super) async fn admin(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &[u8],
+    ) -> Answer {
+        request_at(&self.admin_path(), method, path, headers, body).await
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -406,12 +464,33 @@ pub(super) async fn request(
     headers: &[&str],
     body: &[u8],
 ) -> Answer {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n");
+    raw(addr, &message(&addr.to_string(), method, path, headers, body)).await
+}
+
+/// A request on the admin socket at `socket`.
+pub(super) async fn request_at(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &[u8],
+) -> Answer {
+    let mut stream = UnixStream::connect(socket).await.unwrap();
+    stream.write_all(&message("localhost", method, path, headers, body)).await.unwrap();
+    read_to_end(stream).await
+}
+
+/// A request in bytes. A Host among `headers` takes the place of `host`.
+fn message(host: &str, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|header| header.starts_with("Host:")) {
+        head += &format!("Host: {host}\r\n");
+    }
     for header in headers {
         head += &format!("{header}\r\n");
     }
     head += &format!("Content-Length: {}\r\n\r\n", body.len());
-    raw(addr, &[head.as_bytes(), body].concat()).await
+    [head.as_bytes(), body].concat()
 }
 
 async fn post(addr: SocketAddr, body: &str) -> Answer {
@@ -422,7 +501,7 @@ pub(super) async fn submit(addr: SocketAddr, operation: &Operation) -> Answer {
     post(addr, &format!("{{\"operation\": \"{}\"}}", hex::encode(operation.to_bytes()))).await
 }
 
-pub(super) async fn read_to_end(mut stream: TcpStream) -> Answer {
+pub(super) async fn read_to_end(mut stream: impl AsyncRead + Unpin) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     let text = String::from_utf8(bytes).unwrap();

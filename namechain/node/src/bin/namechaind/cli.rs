@@ -77,6 +77,11 @@ pub struct Cli {
     #[arg(long, global = true, env = "NAMECHAIN_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
+    /// Serve the whole API, with peers and bans, on this Unix socket, which only you can open.
+    /// Default: admin.sock in the data directory.
+    #[arg(long, env = "NAMECHAIN_ADMIN_SOCKET", value_name = "PATH")]
+    pub admin_socket: Option<PathBuf>,
+
     /// When to mine. Default: on-demand on dev, off elsewhere.
     #[arg(long, env = "NAMECHAIN_MINE", value_name = "WHEN")]
     pub mine: Option<Mine>,
@@ -100,7 +105,8 @@ pub struct Cli {
     #[arg(long)]
     pub reindex: bool,
 
-    /// Print the line at the start as JSON: {"api", "p2p", "network", "data_dir"}.
+    /// Print the line at the start as JSON: {"api", "admin", "p2p", "network",
+    /// "data_dir"}.
     #[arg(long, global = true)]
     pub json: bool,
 

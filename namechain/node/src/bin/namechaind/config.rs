@@ -10,8 +10,8 @@ use std::{
 
 use namechain_core::types::Network;
 use namechain_node::node::{
-    DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, NodeConfig, P2P_PORT, P2p, default_data_dir,
-    prune_bytes,
+    DEFAULT_INBOUND, MULTIADDR, MineMode, Multiaddr, NodeConfig, P2P_PORT, P2p, admin_socket,
+    default_data_dir, prune_bytes,
 };
 use serde::Deserialize;
 
@@ -34,6 +34,7 @@ struct File {
     mdns: Option<bool>,
     max_peers: Option<u16>,
     data_dir: Option<PathBuf>,
+    admin_socket: Option<PathBuf>,
     mine: Option<String>,
     mine_threads: Option<u16>,
     prune: Option<u32>,
@@ -67,6 +68,7 @@ pub fn load(cli: Cli) -> Result<NodeConfig, String> {
     let data_dir = cli.data_dir.or(file.data_dir).or_else(|| default_data_dir(network)).ok_or(
         "neither XDG_DATA_HOME nor HOME is set: say where the chain is kept with --data-dir DIR",
     )?;
+    let admin = cli.admin_socket.or(file.admin_socket).unwrap_or_else(|| admin_socket(&data_dir));
     let allow_hosts = match cli.allow_host.is_empty() {
         false => cli.allow_host,
         true => file.allow_host.unwrap_or_default(),
@@ -75,6 +77,7 @@ pub fn load(cli: Cli) -> Result<NodeConfig, String> {
         network,
         data_dir,
         api: Some(api),
+        admin: Some(admin),
         allow_hosts,
         p2p,
         mine,
@@ -184,7 +187,7 @@ mod tests {
         let error = config("", Some("something-else-altogether = 1")).expect_err("not known");
         let (_, list) = error.split_once("expected").expect("the keys");
         let known: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
-        assert_eq!(known.len(), 11, "{error}");
+        assert_eq!(known.len(), 12, "{error}");
         let (example, page) = (example(), format!("{DOCS}configuration.md"));
         let page = fs::read_to_string(page).expect("the reference");
         let (_, page) = page.split_once("\n## namechaind\n").expect("a section");

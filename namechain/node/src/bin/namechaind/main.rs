@@ -5,7 +5,7 @@ mod config;
 mod genesis;
 mod rehearsal;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::Parser;
 use namechain_core::types::{Hash, Network};
@@ -114,12 +114,17 @@ async fn run(config: NodeConfig, json: bool) -> Result<(), String> {
         .map_err(|error| format!("signals can't be watched: {error}"))?;
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
     let api = node.api_addr().map(|addr| addr.to_string());
+    let admin = node.admin_path().map(Path::to_owned).unwrap_or_default();
     let p2p = node.handle().p2p();
     if json {
-        println!("{}", json!({ "api": api, "p2p": p2p, "network": network, "data_dir": data_dir }));
+        let line = json!({
+            "api": api, "admin": admin, "p2p": p2p, "network": network, "data_dir": data_dir
+        });
+        println!("{line}");
     } else {
         let api = api.unwrap_or_default();
         println!("Node of network {network}, API http://{api}, data in {}", data_dir.display());
+        println!("Admin socket: {}", admin.display());
         for address in p2p {
             println!("Others reach it with --peer {address}");
         }

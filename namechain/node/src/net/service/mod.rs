@@ -349,20 +349,26 @@ impl NetworkService {
         let gossip = &self.swarm.behaviour().gossip.engine;
         // Who was evicted has no place any more, also while the connection is being closed.
         let closing = self.swarm.behaviour().connection_limits.closing_peers();
-        let mut list: Vec<PeerInfo> = self
-            .peers
-            .iter()
-            .filter(|peer| !closing.contains(&peer.id))
-            .map(|peer| PeerInfo {
+        let limits = &self.swarm.behaviour().connection_limits;
+        let (now, unix) = (self.clock.elapsed(), clock::unix_now());
+        let info = |peer: &ConnectedPeer| {
+            let (ping, block) = limits.usefulness(peer.connection);
+            PeerInfo {
                 peer: peer.number,
                 id: peer.id.to_base58(),
                 address: peer.address.to_string(),
                 ip: peer.ip,
                 outbound: peer.outbound,
                 since: peer.since,
+                block_only: peer.is_block_only(),
+                latency_ms: ping.map(|ping| u64::try_from(ping.as_millis()).unwrap_or(u64::MAX)),
+                last_block: block
+                    .map(|block| unix.saturating_sub(now.saturating_sub(block).as_secs())),
                 gossip_score: gossip.peer_score(&peer.id).unwrap_or(0.0),
-            })
-            .collect();
+            }
+        };
+        let mut list: Vec<PeerInfo> =
+            self.peers.iter().filter(|peer| !closing.contains(&peer.id)).map(info).collect();
         list.sort_by_key(|peer| peer.peer);
         let outbound = list.iter().filter(|peer| peer.outbound).count();
         let inbound = list.len() - outbound;

@@ -1,0 +1,138 @@
+//! The open connections of one listener: how many there are, and which one makes room for another.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::task::{AbortHandle, Id};
+
+/// Who has a connection: an address of IPv4, the first 64 bits of one of IPv6, or nobody in
+/// particular.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Client(Option<IpAddr>);
+
+impl Client {
+    /// The client at an address; `None`: this machine's, by the admin socket.
+    pub fn new(address: Option<IpAddr>) -> Self {
+        Client(address.map(|ip| match ip.to_canonical() {
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
+            ip => ip,
+        }))
+    }
+}
+
+/// The requests of a connection that are being answered: 0 or 1.
+pub(super) type Answering = Arc<AtomicUsize>;
+
+/// A connection.
+#[derive(Debug)]
+struct Connection {
+    task: AbortHandle,
+    client: Client,
+    answering: Answering,
+}
+
+/// The connections, those of longest standing first.
+#[derive(Debug)]
+pub(super) struct Connections {
+    open: Vec<Connection>,
+    max: usize,
+}
+
+impl Connections {
+    /// None yet, and `max` at most.
+    pub fn new(max: usize) -> Self {
+        Connections { open: Vec::new(), max }
+    }
+
+    /// A connection is open.
+    pub fn add(&mut self, task: AbortHandle, client: Client, answering: Answering) {
+        self.open.push(Connection { task, client, answering });
+    }
+
+    /// A connection is closed.
+    pub fn remove(&mut self, task: Id) {
+        self.open.retain(|connection| connection.task.id() != task);
+    }
+
+    /// Closes a connection if there is no room for another. It is one of the client that has the
+    /// most; of these one that waits for a request, if there is one, else the one that is open for
+    /// longest. So whoever opens many connections closes his own.
+    pub fn make_room(&mut self) {
+        if self.open.len() < self.max {
+            return;
+        }
+        let mut counts: HashMap<Client, usize> = HashMap::new();
+        for connection in &self.open {
+            *counts.entry(connection.client).or_default() += 1;
+        }
+        let rank = |(at, connection): &(usize, &Connection)| {
+            let is_idle = connection.answering.load(Ordering::Relaxed) == 0;
+            (counts[&connection.client], is_idle, std::cmp::Reverse(*at))
+        };
+        let chosen = self.open.iter().enumerate().max_by_key(rank).map(|(at, _)| at);
+        if let Some(at) = chosen {
+            self.open.remove(at).task.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(address: &str) -> Client {
+        Client::new(Some(address.parse().unwrap()))
+    }
+
+    #[test]
+    fn clients_of_one_network_are_one() {
+        assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:1"));
+        assert_ne!(client("2001:db8:0:1::1"), client("2001:db8::1"));
+        assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
+        assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
+    }
+
+    /// What is left of connections of these clients, who is answered or not, after room was made.
+    async fn left(open: &[(&'static str, usize)], max: usize) -> Vec<(usize, bool)> {
+        let mut connections = Connections::new(max);
+        let mut tasks = Vec::new();
+        for (address, answering) in open {
+            let task = tokio::spawn(std::future::pending::<()>());
+            let answering = Arc::new(AtomicUsize::new(*answering));
+            connections.add(task.abort_handle(), client(address), answering);
+            tasks.push(task);
+        }
+        connections.make_room();
+        let mut left = Vec::new();
+        for (at, task) in tasks.into_iter().enumerate() {
+            let stays = connections.open.iter().any(|open| open.task.id() == task.id());
+            if !stays {
+                assert!(task.await.unwrap_err().is_cancelled());
+            }
+            left.push((at, stays));
+        }
+        left
+    }
+
+    #[tokio::test]
+    async fn whoever_has_the_most_makes_room() {
+        let closed = |left: Vec<(usize, bool)>| {
+            left.into_iter().filter(|(_, stays)| !stays).map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        let (a, b, c) = ("192.0.2.1", "192.0.2.2", "192.0.2.3");
+        // There is room.
+        assert_eq!(closed(left(&[(a, 0), (a, 0)], 3).await), [0; 0]);
+        // The one that waits, though another is older and somebody else waits for longer.
+        assert_eq!(closed(left(&[(b, 0), (a, 1), (a, 0), (a, 0)], 4).await), [2]);
+        // All are answered: the oldest of whoever has the most.
+        assert_eq!(closed(left(&[(b, 0), (a, 1), (a, 1)], 3).await), [1]);
+        // One each: whoever waits.
+        assert_eq!(closed(left(&[(a, 1), (b, 1), (c, 0)], 3).await), [2]);
+    }
+}
