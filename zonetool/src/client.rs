@@ -13,7 +13,7 @@ use namechain_core::{
         TraceAsked, TrustAnchor,
     },
     codec::Encode,
-    types::{Hash, Header, Name, Operation},
+    types::{Hash, Header, Name, Network, Operation},
 };
 use reqwest::{StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
@@ -65,6 +65,14 @@ pub enum ClientError {
         node: String,
         /// What was wrong with the answer.
         why: String,
+    },
+    /// The node is on another network than `--network` says.
+    #[error("the node is on the network {found}, and --network says {wanted}")]
+    OtherNetwork {
+        /// The node's.
+        found: Network,
+        /// The one that was asked for.
+        wanted: Network,
     },
     /// A command for the admin socket, and `--node` names another address.
     #[error("this needs the admin socket of a node on this machine, and --node names an HTTP API")]

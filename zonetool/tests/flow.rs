@@ -3,8 +3,9 @@
 
 mod admin;
 mod node;
+mod user;
 
-use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{os::unix::fs::PermissionsExt, process::Command};
 
 use namechain_core::{
     api_types::Refusal,
@@ -17,76 +18,7 @@ use namechain_core::{
 };
 use node::{Commit, Fate, NETWORK, Node, State, entry_of};
 use serde_json::Value;
-use tempfile::TempDir;
-
-const ZONE: &str = "@ 300 A 192.0.2.1\n";
-
-/// A user with a key, whose secret the test knows too.
-struct User {
-    home: TempDir,
-    key: SecretKey,
-}
-
-struct Outcome {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Outcome {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
-    }
-}
-
-impl User {
-    fn new() -> User {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("alice.zone"), ZONE).unwrap();
-        let made = run(home.path(), "http://127.0.0.1:1", &["key", "new", "--no-passphrase"]);
-        assert_eq!(made.code, 0, "{}", made.stderr);
-        let file: Value =
-            serde_json::from_slice(&std::fs::read(home.path().join("keys/owner.key")).unwrap())
-                .unwrap();
-        let secret = hex::decode(file["secret"].as_str().unwrap()).unwrap();
-        User { home, key: SecretKey::from_seed(secret.first_chunk().unwrap()) }
-    }
-
-    fn run(&self, node: &Node, args: &[&str]) -> Outcome {
-        run(self.home.path(), &node.url, args)
-    }
-
-    /// As for a person, not for a script.
-    fn read(&self, node: &Node, args: &[&str]) -> Outcome {
-        run_with(self.home.path(), &node.url, &[], args)
-    }
-
-    fn register(&self, node: &Node, more: &[&str]) -> Outcome {
-        self.run(node, &[&["register", "alice", "--zone", "alice.zone"], more].concat())
-    }
-}
-
-fn run(home: &Path, node: &str, args: &[&str]) -> Outcome {
-    run_with(home, node, &["--json"], args)
-}
-
-fn run_with(home: &Path, node: &str, before: &[&str], args: &[&str]) -> Outcome {
-    let done = Command::new(env!("CARGO_BIN_EXE_zonetool"))
-        .args(["--node", node, "--keys", "keys"])
-        .args(before)
-        .args(args)
-        .current_dir(home)
-        .env("HOME", home)
-        .env_remove("XDG_DATA_HOME")
-        .output()
-        .unwrap();
-    Outcome {
-        code: done.status.code().unwrap(),
-        stdout: String::from_utf8(done.stdout).unwrap(),
-        stderr: String::from_utf8(done.stderr).unwrap(),
-    }
-}
+use user::User;
 
 /// A key that nobody here has.
 fn stranger() -> PublicKey {
@@ -542,4 +474,43 @@ fn a_name_stands_for_its_owner() {
     assert_eq!(nobody.json()["error"]["message"], "carol is not registered");
     let typed = owner.replace("ncowner1", "ncowner1q");
     assert_eq!(user.run(&node, &["transfer", "alice", "--to", &typed, "--yes"]).code, 2);
+}
+
+/// The worked operation is stored: a node that lost it gets it again, and nothing is worked twice.
+#[test]
+fn a_lost_update_is_sent_again() {
+    let user = User::new();
+    let node = Node::start(State { forgetful: true, ..owned_by(&user) });
+    std::fs::write(user.home.path().join("alice.zone"), "@ 300 A 192.0.2.7\n").unwrap();
+    let update = || user.run(&node, &["update", "alice", "--zone", "alice.zone", "--wait"]);
+    let lost = update();
+    assert_eq!(lost.json()["error"]["code"], "dropped", "{}", lost.stderr);
+    assert_eq!(lost.stderr.matches("update: worked").count(), 1, "{}", lost.stderr);
+    node.state().forgetful = false;
+    let done = update();
+    assert_eq!((done.code, &done.json()["state"]), (0, &"active".into()), "{}", done.stderr);
+    assert!(done.stderr.contains("the update worked earlier was used"), "{}", done.stderr);
+    assert!(!done.stderr.contains("update: worked"), "{}", done.stderr);
+}
+
+#[test]
+fn another_network_is_refused() {
+    let (node, user) = (Node::start(blocks()), User::new());
+    let refused = user.run(&node, &["--network", "main", "show", "alice"]);
+    assert_eq!((refused.code, &refused.json()["error"]["code"]), (7, &"other-network".into()));
+    assert_eq!(user.run(&node, &["--network", "dev", "show", "alice"]).code, 3);
+    assert_eq!(user.run(&node, &["--network", "mian", "show", "alice"]).code, 2);
+}
+
+#[test]
+fn the_price_of_a_name_follows_from_its_length() {
+    let (node, user) = (Node::start(blocks()), User::new());
+    let all = user.run(&node, &["price"]).json();
+    let prices = all["prices"].as_array().unwrap();
+    let price = |at: usize| prices[at]["price"].as_u64().unwrap();
+    assert_eq!(prices.len(), 4);
+    assert!(price(0) > price(1) && price(1) > price(2) && price(2) > price(3), "{all}");
+    let one = user.run(&node, &["price", "alice"]).json();
+    assert_eq!(one["prices"][0]["price"], prices[2]["price"], "{one}");
+    assert_eq!(user.run(&node, &["price", "com"]).json()["error"]["code"], "reserved");
 }

@@ -16,6 +16,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::error::exit_codes_help;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use namechain_core::types::Network;
 
 pub use admin::{AdminArgs, BansArgs, BansCommand};
 use args::seconds;
@@ -95,6 +96,9 @@ pub struct Global {
     /// Whether `--node` is on the command line: `verify` asks a node only then.
     #[arg(skip)]
     pub node_given: bool,
+    /// Refuse a node that is on another network: main, test or dev
+    #[arg(long, help_heading = EVERY, global = true, value_name = "NETWORK", env = "NAMECHAIN_NETWORK")]
+    pub network: Option<Network>,
     /// The directory that holds your key [default: $XDG_DATA_HOME/namechain/keys]
     #[arg(long, help_heading = EVERY, global = true, value_name = "DIR", env = "NAMECHAIN_KEYS")]
     pub keys: Option<PathBuf>,
@@ -117,6 +121,8 @@ pub enum Command {
     List(List),
     /// Check whether a name can be registered: exit code 0 if it can
     Available(NameArgs),
+    /// Show what registering a name costs now, and how long the work takes on this machine
+    Price(PriceArgs),
     /// Make, show or restore your key
     #[command(subcommand)]
     Key(KeyCommand),
@@ -273,6 +279,13 @@ pub struct NewKey {
     /// Replace an existing key; its file is kept as owner.key.old-N
     #[arg(long)]
     pub replace: bool,
+}
+
+/// Arguments of `price`.
+#[derive(Debug, Args)]
+pub struct PriceArgs {
+    /// The name [default: names of each length]
+    pub name: Option<String>,
 }
 
 /// Arguments of `status`.

@@ -4,6 +4,7 @@ mod available;
 mod bans;
 mod cache;
 mod check;
+mod draft;
 mod dry_run;
 mod history;
 mod input;
@@ -16,6 +17,7 @@ mod ops;
 mod peer;
 mod peers;
 mod preflight;
+mod price;
 mod prove;
 mod query;
 mod recorded;
@@ -30,13 +32,14 @@ mod update;
 mod verify;
 mod wait;
 mod whoami;
+mod worked;
 mod zone;
 
 use self::input::Keystore;
 use crate::{
     admin,
     cli::{AdminArgs, CacheCommand, Cli, Command},
-    client::Client,
+    client::{Client, ClientError},
     error::CommandError,
     keys::{self, KeyError, Passphrases},
     ui::Ui,
@@ -45,7 +48,16 @@ use crate::{
 /// Runs the command.
 pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
     let global = cli.global;
-    let client = || Client::new(&global.node);
+    let client = || {
+        let client = Client::new(&global.node)?;
+        if let Some(wanted) = global.network {
+            let found = client.status()?.network;
+            if found != wanted {
+                return Err(ClientError::OtherNetwork { found, wanted });
+            }
+        }
+        Ok(client)
+    };
     let admin = |args: &AdminArgs| admin::connect(&global, args);
     let keys = || {
         let directory = match &global.keys {
@@ -61,6 +73,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Available(args) => available::run(ui, &client()?, &args),
         Command::Key(command) => key::run(ui, client, &keys()?, &command),
         Command::Register(args) => register::run(ui, client()?, &keys()?, &args),
+        Command::Price(args) => price::run(ui, &client()?, &args),
         Command::Check(args) => check::run(ui, &args),
         Command::Update(args) => update::run(ui, client()?, &keys()?, &args),
         Command::Renew(args) => ops::renew(ui, client()?, &keys()?, &args),

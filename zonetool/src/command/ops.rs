@@ -14,13 +14,14 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
+    draft::Draft,
     dry_run,
     input::{Keystore, parse_name},
     mnemonic,
     preflight::{check, entry_of},
     query::registered,
     show::ShownMessaging,
-    submit::{Draft, Submitter},
+    submit::Submitter,
     wait::Poll,
 };
 use crate::{

@@ -20,8 +20,9 @@ use namechain_core::{
 };
 
 use super::{
+    draft::Draft,
     query::{messaging_of, records_of},
-    submit::{Draft, Submitter},
+    submit::Submitter,
 };
 use crate::error::CommandError;
 
@@ -157,7 +158,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::command::submit::UNWORKED;
+    use crate::command::draft::UNWORKED;
 
     const OWNER: PublicKey = PublicKey([1; 32]);
     const RECOVERY: PublicKey = PublicKey([2; 32]);

@@ -14,9 +14,10 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
+    draft::Draft,
     input::{Keystore, load_zone, parse_name},
     journal::Journal,
-    submit::{Draft, Submission, Submitter, is_outdated},
+    submit::{Submission, Submitter, is_outdated},
     wait::Poll,
 };
 use crate::{

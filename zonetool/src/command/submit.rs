@@ -12,12 +12,16 @@ use namechain_core::{
     },
     params::{MAX_ANCHOR_AGE_S, MAX_VALIDITY_S, Params},
     types::{
-        Action, BlockTime, Hash, Name, NameEntry, Network, Operation, PublicKey, SecretKey,
-        Signature, SignedOperation, SigningContext, Stamp,
+        BlockTime, Hash, Network, Operation, PublicKey, SecretKey, Signature, SignedOperation,
+        SigningContext, Stamp,
     },
 };
 
-use super::wait::Waiter;
+use super::{
+    draft::{Draft, UNWORKED},
+    wait::Waiter,
+    worked::{Stored, WorkedFile},
+};
 use crate::{
     cli::WaitArgs,
     client::{Client, ClientError},
@@ -28,9 +32,6 @@ use crate::{
     pow::{self, Task},
     ui::Ui,
 };
-
-/// A stamp that is still to be worked.
-pub const UNWORKED: Stamp = Stamp { anchor: Hash::ZERO, work: 1, nonce: 0 };
 
 /// How far below the tip stamps are anchored, so that a short reorganisation does not undo them.
 const ANCHOR_DEPTH_BLOCKS: u32 = 10;
@@ -56,19 +57,6 @@ pub struct Submitter {
     pub waiter: Waiter,
     /// How long signatures are valid.
     validity: Duration,
-}
-
-/// What is to be signed about a name.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    /// The name.
-    pub name: Name,
-    /// Of a Register the id of its Commit, of all others the title of the name's entry.
-    pub reference: Hash,
-    /// What is done.
-    pub action: Action,
-    /// The name's entry; none for a Register.
-    pub entry: Option<NameEntry>,
 }
 
 /// An operation that the node has taken.
@@ -200,8 +188,16 @@ impl Submitter {
         &self,
         key: &SecretKey,
         draft: &Draft,
-        on_worked: impl FnMut(&Operation) -> Result<(), CommandError>,
+        mut on_worked: impl FnMut(&Operation) -> Result<(), CommandError>,
     ) -> Result<Submission, CommandError> {
+        let file = WorkedFile::of(self.network, draft, &key.public());
+        if let Some(submission) = self.submit_stored(file.as_ref(), draft, &key.public())? {
+            return Ok(submission);
+        }
+        let on_worked = |operation: &Operation| {
+            on_worked(operation)?;
+            file.as_ref().map_or(Ok(()), |file| file.store(operation))
+        };
         let task = || {
             let (price, context) = self.next_block()?;
             let mut named = self.unsigned(key.public(), draft, context);
@@ -211,6 +207,37 @@ impl Submitter {
             Ok(Task { operation: Operation::Named(named), anchor, price })
         };
         self.work_and_submit(task, on_worked)
+    }
+
+    /// Submits the operation that an earlier run worked for the same draft, if there is one and the
+    /// node takes it.
+    fn submit_stored(
+        &self,
+        file: Option<&WorkedFile>,
+        draft: &Draft,
+        signer: &PublicKey,
+    ) -> Result<Option<Submission>, CommandError> {
+        let label = draft.action.label();
+        let named = match file.map(|file| file.load(draft, signer, clock::unix())) {
+            Some(Stored::Usable(named)) => named,
+            Some(Stored::Expired) => {
+                self.ui.print_note(&format!("the {label} worked earlier has expired"));
+                return Ok(None);
+            }
+            Some(Stored::Nothing) | None => return Ok(None),
+        };
+        match self.submit(Operation::Named(*named)) {
+            Ok(submission) => {
+                self.ui.print_note(&format!("the {label} worked earlier was used"));
+                Ok(Some(submission))
+            }
+            Err(CommandError::Client(ClientError::Refused(refusal))) => {
+                let why = refusal.message;
+                self.ui.print_note(&format!("the {label} worked earlier is of no use: {why}"));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Works and submits a Commit of `commitment` that carries what `cost` makes of the multiplier

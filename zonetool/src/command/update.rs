@@ -7,11 +7,12 @@ use namechain_core::{
 use serde::Serialize;
 
 use super::{
+    draft::Draft,
     dry_run,
     input::{Keystore, load_zone, parse_name},
     ops::next_sequence,
     preflight::{check, entry_of},
-    submit::{Draft, Submitter},
+    submit::Submitter,
 };
 use crate::{cli::Update, client::Client, error::CommandError, keys, ui::Ui, zone};
 

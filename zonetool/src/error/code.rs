@@ -212,6 +212,8 @@ error_codes! {
     Undone "undone" Refused;
     /// The chain follows rules that this program does not know.
     UpgradeNeeded "upgrade-needed" Refused;
+    /// The node is on another network than --network says.
+    OtherNetwork "other-network" Refused;
     /// A rule of the chain refuses it; `rule` says which.
     Rule "rule" Refused;
     /// The node refuses it for another reason.

@@ -349,6 +349,9 @@ impl CommandError {
             CommandError::Client(ClientError::NotANode { .. }) => {
                 "give the node's URL with --node URL".into()
             }
+            CommandError::Client(ClientError::OtherNetwork { .. }) => {
+                "name another node with --node URL, or give its network".into()
+            }
             CommandError::Client(ClientError::BadUrl(..)) => {
                 "for example --node http://127.0.0.1:7380".into()
             }
@@ -454,6 +457,7 @@ fn client_code(error: &ClientError) -> ErrorCode {
         ClientError::Unreachable { .. } | ClientError::NoSocket(_) => ErrorCode::NodeUnreachable,
         ClientError::SocketDenied(_) => ErrorCode::SocketDenied,
         ClientError::NotANode { .. } => ErrorCode::NotANode,
+        ClientError::OtherNetwork { .. } => ErrorCode::OtherNetwork,
         ClientError::Refused(refusal) => match (&refusal.rule, refusal.code.as_str()) {
             (Some(rule), _) => rule_code(rule),
             (_, "not-found") => ErrorCode::NotFound,
