@@ -184,7 +184,8 @@ fn answer(stream: impl Read + Write, state: &mut State) {
     let mut reader = BufReader::new(stream);
     let (mut line, mut length) = (String::new(), 0);
     if !reader.read_line(&mut line).is_ok_and(|length| length > 0) {
-        // Somebody looked whether anybody listens, or, on a slow machine, whether a DNS server does.
+        // Somebody looked whether anybody listens, or, on a slow machine, whether a DNS server
+        // does.
         return;
     }
     loop {
