@@ -48,7 +48,7 @@ fn keys_that_are_commented_out_can_be_used() {
         assert!(config.is_ok(), "{line}: {config:?}");
         tried.push(key);
     }
-    assert_eq!(tried, ["data-dir", "node", "workers", "upstream"]);
+    assert_eq!(tried, ["data-dir", "admin-socket", "node", "workers", "upstream"]);
 }
 
 #[test]
