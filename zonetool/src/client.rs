@@ -91,6 +91,17 @@ pub enum ClientError {
     Refused(Refusal),
 }
 
+impl ClientError {
+    /// Whether the same request may be answered a moment later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            ClientError::Unreachable { .. } => true,
+            ClientError::Refused(refusal) => refusal.is_temporary(),
+            _ => false,
+        }
+    }
+}
+
 impl Client {
     /// A client of the node at `node`, an `http` or `https` URL, or `unix:` and the path of a
     /// socket.

@@ -524,7 +524,7 @@ pub struct PlaceInfo {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Refusal {
     /// A stable code: `bad-request`, `not-found`, `rule`, `conflict`, `full`, `unavailable`,
-    /// `too-large`, `forbidden`, `pruned`.
+    /// `too-large`, `forbidden`, `pruned`, `rate-limited`.
     pub code: String,
     /// The id of the consensus rule, if one was broken (`docs/protocol.md`, "Rules").
     pub rule: Option<String>,
@@ -532,4 +532,11 @@ pub struct Refusal {
     pub message: String,
     /// What to do about it, if that is known.
     pub hint: Option<String>,
+}
+
+impl Refusal {
+    /// Whether the same request may be taken a moment later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.code.as_str(), "rate-limited" | "unavailable" | "full")
+    }
 }

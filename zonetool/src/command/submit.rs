@@ -196,7 +196,11 @@ impl Submitter {
         }
         let on_worked = |operation: &Operation| {
             on_worked(operation)?;
-            file.as_ref().map_or(Ok(()), |file| file.store(operation))
+            // To be sent matters more than to be kept: whoever revokes a key is in a hurry.
+            if let Some(Err(error)) = file.as_ref().map(|file| file.store(operation)) {
+                self.ui.print_note(&format!("the finished work could not be stored: {error}"));
+            }
+            Ok(())
         };
         let task = || {
             let (price, context) = self.next_block()?;
@@ -231,7 +235,7 @@ impl Submitter {
                 self.ui.print_note(&format!("the {label} worked earlier was used"));
                 Ok(Some(submission))
             }
-            Err(CommandError::Client(ClientError::Refused(refusal))) => {
+            Err(CommandError::Client(ClientError::Refused(refusal))) if !refusal.is_temporary() => {
                 let why = refusal.message;
                 self.ui.print_note(&format!("the {label} worked earlier is of no use: {why}"));
                 Ok(None)
@@ -274,7 +278,7 @@ impl Submitter {
         let mut tries = 1;
         loop {
             let refresh = || match task() {
-                Err(CommandError::Client(ClientError::Unreachable { .. })) => Ok(None),
+                Err(CommandError::Client(error)) if error.is_temporary() => Ok(None),
                 task => task.map(Some),
             };
             let first = task()?;
@@ -323,7 +327,7 @@ impl Submitter {
                     ));
                     return Ok(Submission { operation, id: taken.id, height: taken.height });
                 }
-                Err(ClientError::Unreachable { .. }) if tries < MAX_SUBMIT_TRIES => {
+                Err(error) if error.is_temporary() && tries < MAX_SUBMIT_TRIES => {
                     tries += 1;
                     clock::sleep(SUBMIT_PAUSE);
                 }

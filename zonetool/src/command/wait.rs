@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::{
-    client::ClientError,
     clock,
     error::CommandError,
     interrupt,
@@ -83,11 +82,11 @@ impl Waiter {
                     format!("the node does not have {what}")
                 }
                 Ok(Poll::Gone) => return Err(CommandError::Dropped(what.into())),
-                Err(CommandError::Client(ClientError::Unreachable { why, .. }))
-                    if away < MAX_UNREACHABLE_POLLS =>
+                Err(CommandError::Client(error))
+                    if error.is_temporary() && away < MAX_UNREACHABLE_POLLS =>
                 {
                     away += 1;
-                    format!("the node does not answer: {why}")
+                    format!("the node can't answer now: {error}")
                 }
                 Err(error) => return Err(error),
             };
@@ -109,6 +108,7 @@ impl Waiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::ClientError;
 
     fn waiter(millis: u64) -> Waiter {
         Waiter::new(Ui::new(true), Duration::from_millis(millis))

@@ -23,6 +23,9 @@ use crate::{
 
 /// The most bytes of a file that are read: an operation is less.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// An operation that is valid for less than this, in seconds, is not sent again: no block might take
+/// it in time.
+const MIN_LEFT_SECS: u64 = 600;
 
 /// The file of the last operation that `signer` worked for a name.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ pub struct WorkedFile {
 pub enum Stored {
     /// Nothing for this draft.
     Nothing,
-    /// The draft's operation, but it is not valid any more.
+    /// The draft's operation, but it is not valid any more, or not for long.
     Expired,
     /// The draft's operation.
     Usable(Box<SignedOperation>),
@@ -66,7 +69,7 @@ impl WorkedFile {
             == (&draft.name, &draft.reference, &draft.action, signer);
         match is_same {
             false => Stored::Nothing,
-            true if named.valid_until <= now => Stored::Expired,
+            true if named.valid_until < now.saturating_add(MIN_LEFT_SECS) => Stored::Expired,
             true => Stored::Usable(Box::new(named)),
         }
     }
@@ -114,13 +117,15 @@ mod tests {
         let context = signing_context(Network::Dev.params(), 2);
         let (name, action) = (draft.name.clone(), draft.action.clone());
         let named =
-            SignedOperation::sign(&context, name, draft.reference, 100, action, &key, UNWORKED);
+            SignedOperation::sign(&context, name, draft.reference, 1_000, action, &key, UNWORKED);
         file.store(&Operation::Named(named.clone())).unwrap();
-        assert!(matches!(file.load(&draft, &key.public(), 99), Stored::Usable(it) if *it == named));
-        assert!(matches!(file.load(&draft, &key.public(), 100), Stored::Expired));
+        assert!(
+            matches!(file.load(&draft, &key.public(), 400), Stored::Usable(it) if *it == named)
+        );
+        assert!(matches!(file.load(&draft, &key.public(), 401), Stored::Expired));
         let next = Draft { action: Action::Transfer { sequence: 4, to: key.public() }, ..draft };
-        assert!(matches!(file.load(&next, &key.public(), 99), Stored::Nothing));
+        assert!(matches!(file.load(&next, &key.public(), 400), Stored::Nothing));
         fs::write(&file.path, b"damaged").unwrap();
-        assert!(matches!(file.load(&next, &key.public(), 99), Stored::Nothing));
+        assert!(matches!(file.load(&next, &key.public(), 400), Stored::Nothing));
     }
 }

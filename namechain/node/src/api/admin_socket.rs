@@ -74,7 +74,9 @@ impl AdminSocket {
         let made = making.join("s");
         // What a crash has left. An error: there is nothing.
         let _ = fs::remove_file(&made).and_then(|()| fs::remove_dir(&making));
-        make_private_dir(&making).map_err(failed("it can't be made"))?;
+        // Never one that is there: it could be somebody else's.
+        let made_dir = DirBuilder::new().mode(0o700).create(&making);
+        made_dir.map_err(failed("the directory .admin beside it can't be made"))?;
         let listener = UnixListener::bind(&made).map_err(failed("it can't be made"))?;
         fs::set_permissions(&made, Permissions::from_mode(0o600))
             .and_then(|()| fs::rename(&made, path))

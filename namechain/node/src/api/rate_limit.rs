@@ -21,9 +21,10 @@ use namechain_core::token_bucket::TokenBucket;
 
 use super::{connections::Client, refuse::Refused};
 
-/// Requests of a client at once, and then in a second.
-const REQUESTS_AT_ONCE: u32 = 200;
-const REQUESTS_PER_SECOND: u32 = 50;
+/// Requests of a client at once, and then in a second: as many as a resolver needs that asks a node
+/// of another network for each name, or a tool that reads a block a request.
+const REQUESTS_AT_ONCE: u32 = 2_000;
+const REQUESTS_PER_SECOND: u32 = 500;
 /// Clients that are remembered: those that have made requests within the last seconds.
 const MAX_CLIENTS: usize = 4_096;
 
