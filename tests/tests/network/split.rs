@@ -143,7 +143,7 @@ fn both_sides_of_a_split_end_up_with_one_owner() {
     let again = right.zonetool(&["register", "contested", "--zone", &alice(), "--wait"]);
     assert_eq!(again.code, 7, "{again:?}");
     assert!(
-        again.json()["error"]["message"].as_str().is_some_and(|said| said.contains(&winner)),
+        again.json()["error"]["message"].as_str().is_some_and(|said| said.contains(winner_text)),
         "{again:?}"
     );
     // And it goes on as before.
