@@ -23,8 +23,8 @@ use crate::{
 
 /// The most bytes of a file that are read: an operation is less.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
-/// An operation that is valid for less than this, in seconds, is not sent again: no block might take
-/// it in time.
+/// An operation that is valid for less than this, in seconds, is not sent again: no block might
+/// take it in time.
 const MIN_LEFT_SECS: u64 = 600;
 
 /// The file of the last operation that `signer` worked for a name.
