@@ -90,6 +90,12 @@ impl Snapshot {
         self.tree.get(key)
     }
 
+    /// Whether the state is the one that the header names. From a state that is more than 31 blocks
+    /// old it costs as much as a proof; it is not if the index has rotted.
+    pub fn is_sound(&self) -> bool {
+        self.tree.root() == self.header.state_root
+    }
+
     /// Proves what stands, or that nothing stands, under `key`. From a state that is more than 31
     /// blocks old it costs a hash or two for each entry that has changed since; if the index has
     /// rotted, the proof of such a state leads to another root than its header's.

@@ -19,6 +19,7 @@ use common::{LATE, Miner, NETWORK, STEP_S, context, key, name, records};
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+mod rot;
 
 /// The chain read back from its store must be the same in every respect.
 fn reopened(miner: &Miner) -> Chain {
@@ -256,68 +257,6 @@ fn an_underpaid_operation_is_refused_before_its_stamp_is_worked() {
     assert!(miner.chain.precheck_operation(&commit, miner.now).is_ok());
     miner.mine(&[commit]);
     assert_eq!(calls.load(Ordering::Relaxed), 1);
-}
-
-/// An index that has rotted is the disk's fault: no block is marked as bad for it.
-#[test]
-fn a_rotten_index_is_a_storage_error_and_no_bad_block() {
-    let alice = name("alice");
-    let entry_key = alice.key(NETWORK);
-    let damaged = |result: Result<Accepted, ChainError>| {
-        assert!(matches!(result, Err(ChainError::Storage(StorageError::Damaged(_)))), "{result:?}");
-    };
-    for rotten in [None, Some(vec![1, 2, 3])] {
-        let mut miner = Miner::new();
-        miner.claim(&alice, &key(1), 1);
-        let update = miner.update(&alice, &key(1), 2);
-        let block = miner.next(std::slice::from_ref(&update));
-        let sound = miner.storage.entry(&entry_key).unwrap();
-        miner.storage.commit(vec![Change::Entry(entry_key, rotten)], true).unwrap();
-        damaged(miner.chain.accept(&block, LATE, true));
-        assert!(matches!(
-            miner.chain.try_operation(&[], &update, miner.now),
-            Err(ApplyError::State(StorageError::Damaged(_)))
-        ));
-        assert!(!miner.chain.has_failed(&block.header.id(NETWORK)));
-        miner.storage.commit(vec![Change::Entry(entry_key, sound)], true).unwrap();
-    }
-
-    // The same of what undoes a block.
-    let (mut a, mut b) = (Miner::new(), Miner::new());
-    a.claim(&alice, &key(1), 1);
-    let branch = b.claim(&alice, &key(2), 2);
-    let third = b.mine(&[]);
-    a.take(&branch);
-    a.storage.commit(vec![Change::Undo(2, entry_key, Some(vec![9]))], true).unwrap();
-    damaged(a.chain.accept(&third, LATE, true));
-    assert!(!a.chain.has_failed(&third.header.id(NETWORK)));
-}
-
-/// What a block found is compared with the headers: when a chain is opened for a state with a tree,
-/// and for one without when its tree is wanted.
-#[test]
-fn a_rotten_undo_row_is_never_believed() {
-    let alice = name("alice");
-    let entry_key = alice.key(NETWORK);
-    for blocks_above in [3, TREES_KEPT + 5] {
-        let mut miner = Miner::new();
-        miner.claim(&alice, &key(1), 1);
-        let sound = miner.storage.entry(&entry_key).unwrap();
-        let update = miner.update(&alice, &key(1), 2);
-        let height = miner.mine(&[update]).header.height;
-        (0..blocks_above).for_each(|_| drop(miner.mine(&[])));
-        assert_eq!(reopened(&miner).tip_id(), miner.chain.tip_id());
-        let mut rotten = sound.clone().unwrap();
-        rotten[0] ^= 1;
-        for before in [Some(rotten), None] {
-            miner.storage.commit(vec![Change::Undo(height, entry_key, before)], true).unwrap();
-            let opened = Chain::open(NETWORK, miner.storage.clone());
-            let state = opened.and_then(|chain| chain.state_at(height - 1).map(drop));
-            assert!(matches!(state, Err(StorageError::Damaged(_))), "{blocks_above} blocks above");
-        }
-        miner.storage.commit(vec![Change::Undo(height, entry_key, sound)], true).unwrap();
-        assert_eq!(reopened(&miner).tip_id(), miner.chain.tip_id());
-    }
 }
 
 /// ```text

@@ -17,7 +17,7 @@ use namechain_core::{
         CommitInfo, CommitmentInfo, History, NameEntryInfo, NameInfo, PastOperation, ProofInfo,
         Standing,
     },
-    chain::{NameLookup, ReadError, Snapshot},
+    chain::{NameLookup, ReadError, Snapshot, StorageError},
     codec::Encode,
     params::COMMIT_LIFETIME_S,
     types::{CommitmentEntry, Hash, Name, Operation},
@@ -284,6 +284,10 @@ pub(super) fn read<T>(
                 Refused::not_found(message, "ask for one of the last 720 heights, up to the tip's")
             })?,
         };
+        if height.is_some() && !snapshot.is_sound() {
+            let what = format!("the state at height {} has another root", snapshot.height());
+            return Err(ReadError::from(StorageError::Damaged(what)).into());
+        }
         match read(&snapshot) {
             Err(ReadError::Gone { .. }) if tries < TRIES => tries += 1,
             result => return Ok(result?),

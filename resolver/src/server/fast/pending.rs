@@ -26,7 +26,7 @@ use super::{
     shared_flights::{Claim, SharedFlights},
     socket::Peer,
     upstream_sockets::{Replies, UpstreamSockets, send_all},
-    waiter::Waiter,
+    waiter::{MAX_WAITING, Waiter},
 };
 use crate::{
     cache::Answer,
@@ -36,8 +36,6 @@ use crate::{
 
 /// The most queries of one worker in flight.
 const MAX_IN_FLIGHT: usize = 1024;
-/// The most clients that wait for one answer.
-const MAX_WAITING: usize = 64;
 /// How often replies are read from one socket at a time, so that no upstream delays the clients.
 const MAX_READS: usize = 4;
 

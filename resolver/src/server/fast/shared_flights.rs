@@ -1,5 +1,6 @@
-//! Queries in flight of all workers: a question that one of them has sent is not sent by another,
-//! or a forger would have as many chances as there are workers (RFC 5452 §5).
+//! Queries in flight of all workers of a listener: a question that one of them has sent is not sent
+//! by another, or a forger would have as many chances as there are workers (RFC 5452 §5). The slow
+//! path and other listeners have queries of their own.
 //!
 //! ```text
 //! worker B, a miss --claim--> worker A has the question in flight --hand over--> A's mailbox
@@ -11,7 +12,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::waiter::Waiter;
+use super::waiter::{MAX_WAITING, Waiter};
 
 /// Places for claims: many more than there are queries in flight on a busy machine. A claim that
 /// finds its place taken by another question is not made, and that question may be sent twice.
@@ -65,7 +66,8 @@ impl SharedFlights {
         let Some(mail) = self.mail.get(worker) else { return false };
         let mut mail = lock(mail);
         let claimed = self.place(waiter.hash).load(Ordering::Acquire) == tag(waiter.hash, worker);
-        let has_room = claimed && mail.len() < MAX_MAIL;
+        let same = || mail.iter().filter(|other| other.hash == waiter.hash).count();
+        let has_room = claimed && mail.len() < MAX_MAIL && same() < MAX_WAITING;
         if has_room {
             mail.push(waiter);
         }

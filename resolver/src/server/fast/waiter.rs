@@ -10,6 +10,8 @@ use super::{
     socket::Peer,
 };
 
+/// The most clients of one worker that wait for one answer, and the most of all others.
+pub const MAX_WAITING: usize = 64;
 /// The length of a query that needs no allocation: most are shorter.
 const SHORT_QUERY_BYTES: usize = 96;
 
