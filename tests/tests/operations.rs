@@ -303,6 +303,11 @@ fn a_proof_holds_and_a_changed_one_does_not() {
     let offline = Outcome::from(offline.expect("zonetool runs"));
     assert_eq!((offline.code, offline.stdout.as_str()), (9, ""), "{offline:?}");
     assert!(offline.stderr.contains("its header is not known to be on the chain"), "{offline:?}");
+    let elsewhere = ["--network", "main", "verify", path, "--trust-file-header"];
+    let elsewhere = tests::program::command("zonetool", user.home()).args(elsewhere).output();
+    let elsewhere = Outcome::from(elsewhere.expect("zonetool runs"));
+    assert_eq!((elsewhere.code, elsewhere.stdout.as_str()), (7, ""), "{elsewhere:?}");
+    assert!(elsewhere.stderr.contains("the proof is of the network dev"), "{elsewhere:?}");
     let trusting = user.zonetool_text(&["verify", path, "--trust-file-header"]).ok();
     let says = |what: &str| trusting.stdout.contains(what);
     assert!(says(&owner_text(&user)) && says("present"), "{trusting:?}");

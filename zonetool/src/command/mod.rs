@@ -48,8 +48,7 @@ use crate::{
 /// Runs the command.
 pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
     let global = cli.global;
-    let client = || {
-        let client = Client::new(&global.node)?;
+    let guarded = |client: Client| {
         if let Some(wanted) = global.network {
             let found = client.status()?.network;
             if found != wanted {
@@ -58,7 +57,8 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         }
         Ok(client)
     };
-    let admin = |args: &AdminArgs| admin::connect(&global, args);
+    let client = || guarded(Client::new(&global.node)?);
+    let admin = |args: &AdminArgs| guarded(admin::connect(&global, args)?);
     let keys = || {
         let directory = match &global.keys {
             Some(directory) => directory.clone(),
@@ -87,7 +87,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Prove(args) => prove::run(ui, &client()?, &args),
         Command::Verify(args) => {
             let node = if global.node_given { Some(client()?) } else { None };
-            verify::run(ui, node.as_ref(), &args)
+            verify::run(ui, node.as_ref(), global.network, &args)
         }
         Command::Show(args) => show::run(ui, &client()?, &args),
         Command::Zone(args) => zone::run(ui, &client()?, &args),

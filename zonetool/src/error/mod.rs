@@ -275,6 +275,7 @@ impl CommandError {
             CommandError::Peer(error) => error.code(),
             CommandError::Proof(ProofError::File { .. }) => ErrorCode::InputFile,
             CommandError::Proof(ProofError::GivenHeader(_)) => ErrorCode::Usage,
+            CommandError::Proof(ProofError::OtherNetwork { .. }) => ErrorCode::OtherNetwork,
             CommandError::Proof(_) => ErrorCode::BadProof,
             CommandError::NotOnChain(_) => ErrorCode::NotOnChain,
             CommandError::Channel(error) => error.code(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::header,
+    http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -99,10 +99,14 @@ fn recorder() -> Option<&'static Arc<Recorder>> {
 /// Counts requests by the route that matched, not by path: the number of counters is bounded.
 pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
-    counter!(REQUESTS, "route" => route, "status" => response.status().as_u16().to_string())
-        .increment(1);
+    count_response(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
     response
+}
+
+/// Counts an answer; `none` is the route of what no route has answered.
+pub(super) fn count_response(route: &str, status: StatusCode) {
+    let status = status.as_u16().to_string();
+    counter!(REQUESTS, "route" => route.to_owned(), "status" => status).increment(1);
 }
 
 /// The node's metrics.

@@ -27,6 +27,7 @@ mod names;
 mod node;
 mod openapi;
 mod ops;
+mod polls;
 mod rate_limit;
 mod recorder;
 mod refuse;
