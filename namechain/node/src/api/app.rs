@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{backend::Backend, extension::Extension, openapi, polls::Polls, refuse::Refused};
+use super::{backend::Backend, extension::Extension, polls::Polls, refuse::Refused};
 
 /// Requests that may ask the backend at once; the others wait.
 const MAX_ASKING: usize = 32;
@@ -16,20 +16,15 @@ pub(super) struct App {
     backend: Arc<dyn Backend>,
     pub extension: Arc<Extension>,
     pub polls: Polls,
+    /// The description of the API, once somebody has asked for it.
+    pub document: Arc<OnceLock<Value>>,
     asking: Arc<Semaphore>,
-    document: Arc<OnceLock<Value>>,
 }
 
 impl App {
     pub fn new(backend: Arc<dyn Backend>, extension: Arc<Extension>) -> Self {
         let asking = Arc::new(Semaphore::new(MAX_ASKING));
         App { backend, extension, polls: Polls::default(), asking, document: Arc::default() }
-    }
-
-    /// The description of the API: the node's routes and those of the extension.
-    pub fn document(&self) -> &Value {
-        let more = self.extension.document.unwrap_or("{}");
-        self.document.get_or_init(|| openapi::merge_documents(openapi::DOCUMENT, more))
     }
 
     /// Whether the node works; if not, why.

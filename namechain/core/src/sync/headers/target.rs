@@ -109,9 +109,9 @@ impl HeaderSync {
         shown.peek().is_some() && !shown.any(keeps)
     }
 
-    /// Whether a candidate with more checked work still grows. If much would be connected meanwhile,
-    /// also whether headers that claim more are in the hands of our checks, which takes as long as
-    /// it takes, or a peer that advertises more has not been heard out.
+    /// Whether a candidate with more checked work still grows. If much would be connected
+    /// meanwhile, also whether headers that claim more are in the hands of our checks, which takes
+    /// as long as it takes, or a peer that advertises more has not been heard out.
     fn is_better_one_coming(&self, ctx: &Context<'_>, number: u64, work: u128) -> bool {
         let any_other = |is: &dyn Fn(&Candidate) -> bool| {
             self.candidates.iter().any(|(other, on)| other != number && is(on))
