@@ -25,7 +25,8 @@ use crate::{
 pub(super) struct ChainAnswers<'p> {
     /// The signer, if signing is on.
     signer: Option<&'p Signer>,
-    /// What signs this answer, and for which period; `None` if the client did not ask for signatures.
+    /// What signs this answer, and for which period; `None` if the client did not ask for
+    /// signatures.
     signing: Option<(&'p Signer, Period)>,
     /// Whether the client understands compact denials (CO).
     compact_ok: bool,
