@@ -11,7 +11,7 @@ use axum::{
 };
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use super::{app::App, backend::Traffic, recorder::Recorder, refuse::Refused};
+use super::{app::App, backend::Traffic, process, recorder::Recorder, refuse::Refused};
 use namechain_core::api_types;
 
 const REQUESTS: &str = "namechain_api_requests_total";
@@ -32,6 +32,7 @@ const HASHES: &str = "namechain_mining_hashes_total";
 const HASH_RATE: &str = "namechain_mining_hashes_per_second";
 const MEMPOOL_OPERATIONS: &str = "namechain_mempool_operations";
 const MEMPOOL_BYTES: &str = "namechain_mempool_bytes";
+const BUILD_INFO: &str = "namechain_build_info";
 
 /// The content type of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -52,6 +53,8 @@ fn recorder() -> Option<&'static Arc<Recorder>> {
     let recorder = RECORDER.get_or_init(|| {
         let recorder = Arc::new(Recorder::default());
         metrics::set_global_recorder(recorder.clone()).ok()?;
+        describe_gauge!(BUILD_INFO, "1, with the version of the program.");
+        gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         describe_counter!(REQUESTS, "Requests to the API, by route and status.");
         describe_gauge!(TIP_HEIGHT, "The height of the tip.");
         describe_gauge!(
@@ -149,5 +152,6 @@ pub(super) fn render(
         gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
         gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
     }
-    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render() + counts).into_response())
+    let text = recorder.render() + &process::render() + counts;
+    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
 }

@@ -28,6 +28,7 @@ mod node;
 mod openapi;
 mod ops;
 mod polls;
+mod process;
 mod rate_limit;
 mod recorder;
 mod refuse;
