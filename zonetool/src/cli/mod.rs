@@ -27,7 +27,7 @@ pub use dane::DaneCommand;
 pub use letters::{BundleCommand, BundleFileArgs, Lookup, Open, Resolve, Seal};
 pub use operations::{
     Accept, Check, HistoryArgs, KeyholderArgs, List, MnemonicArgs, NewOwner, OperationArgs,
-    Recover, Transfer,
+    Recover, Renew, Transfer,
 };
 pub use peer::{
     Bundle, PeerCommand, PeerOperationArgs, PeerPublishArgs, PeerRecordArgs, PeerRotateArgs,
@@ -42,7 +42,7 @@ standard output has exactly one JSON document: the result, or
 {\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}; docs/exit-codes.md lists the codes. Fields are
 added, never renamed. While peer listen and peer dial run, standard output carries the data of
 the channel, and their JSON documents go to standard error, one a line. mine prints a document a
-block, one a line.";
+block, one a line, and renew --all a document a name.";
 
 const EXAMPLES: &str = "\
 Examples, with a node running (resolver --dev):
@@ -140,7 +140,10 @@ pub enum Command {
     /// Replace the zone of your name
     Update(Update),
     /// Renew a name for another lease, in the last quarter of its lease or in the grace period
-    Renew(KeyholderArgs),
+    ///
+    /// With --all every name of your key for which that is possible now is renewed, one after the
+    /// other. What fails does not keep the others from being renewed: the command fails at the end.
+    Renew(Renew),
     /// Offer a name to another key, which can accept it after a delay
     ///
     /// The key becomes the owner when it accepts: on the main network that is possible a day after

@@ -25,7 +25,7 @@ pub struct OperationArgs {
     pub waiting: WaitArgs,
 }
 
-/// Arguments of `renew`, `cancel` and `revoke`: by the owner or with the recovery key.
+/// Arguments of `cancel` and `revoke`, and of `renew` for one name: by the owner or with the recovery key.
 #[derive(Debug, Args)]
 pub struct KeyholderArgs {
     /// What all operations share.
@@ -39,8 +39,51 @@ pub struct KeyholderArgs {
     pub words: MnemonicArgs,
 }
 
-/// Where the 24 words come from.
+/// Arguments of `renew`.
 #[derive(Debug, Args)]
+pub struct Renew {
+    /// The name: one label, such as alice
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub name: Option<String>,
+    /// Renew all names of your key that can be renewed now
+    #[arg(long)]
+    pub all: bool,
+    /// Show what would be signed; sign and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long the signature is valid.
+    #[command(flatten)]
+    pub validity: ValidityArgs,
+    /// How to wait.
+    #[command(flatten)]
+    pub waiting: WaitArgs,
+    /// Sign with the recovery key instead of the owner key; the 24 words are asked for
+    #[arg(long, conflicts_with = "all")]
+    pub with_recovery: bool,
+    /// Where the words come from.
+    #[command(flatten)]
+    pub words: MnemonicArgs,
+}
+
+impl Renew {
+    /// As the arguments of an operation on one name.
+    pub fn of(&self, name: &str) -> KeyholderArgs {
+        KeyholderArgs {
+            operate: OperationArgs {
+                name: name.to_owned(),
+                dry_run: self.dry_run,
+                yes: false,
+                validity: self.validity,
+                waiting: self.waiting,
+            },
+            with_recovery: self.with_recovery,
+            words: self.words.clone(),
+        }
+    }
+}
+
+/// Where the 24 words come from.
+#[derive(Clone, Debug, Args)]
 pub struct MnemonicArgs {
     /// Read the 24 words from this file instead of asking for them; - is standard input
     #[arg(long, value_name = "FILE")]

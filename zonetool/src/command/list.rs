@@ -61,6 +61,31 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<
     if args.ics && ui.is_json() {
         return Err(CommandError::Usage("give either --ics or --json"));
     }
+    let OwnNames { owner, network, height, names: found } = own_names(ui, client, keystore)?;
+    let now = clock::unix();
+    let is_wanted = |found: &FoundName| {
+        args.expiring.is_none_or(|time| found.expires <= now.saturating_add(time.as_secs()))
+    };
+    let names = found.into_iter().filter(is_wanted).map(|found| ListedName { found });
+    let listed = Listed { owner, network, height, names: names.collect() };
+    let text = if args.ics { calendar(&listed) } else { describe(&listed, now) };
+    Ok(ui.print_result(&text, &listed)?)
+}
+
+/// The names of a key file's keys at the tip.
+pub struct OwnNames {
+    /// The owner key.
+    pub owner: PublicKey,
+    /// The node's network.
+    pub network: Network,
+    /// The height of the tip.
+    pub height: u32,
+    /// The names.
+    pub names: Vec<FoundName>,
+}
+
+/// Reads the names of the key file's keys from the chain, beyond what the last run has read.
+pub fn own_names(ui: Ui, client: &Client, keystore: &Keystore) -> Result<OwnNames, CommandError> {
     let file = keys::load(&keystore.directory)?;
     let status = synced_status(client)?;
     let path = cache_path(status.network)?;
@@ -83,19 +108,8 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<
             names: found.iter().map(|found| found.name.clone()).collect(),
         },
     );
-    let now = clock::unix();
-    let is_wanted = |found: &FoundName| {
-        args.expiring.is_none_or(|time| found.expires <= now.saturating_add(time.as_secs()))
-    };
-    let names = found.into_iter().filter(is_wanted).map(|found| ListedName { found });
-    let listed = Listed {
-        owner: file.owner,
-        network: status.network,
-        height: status.height,
-        names: names.collect(),
-    };
-    let text = if args.ics { calendar(&listed) } else { describe(&listed, now) };
-    Ok(ui.print_result(&text, &listed)?)
+    let (network, height) = (status.network, status.height);
+    Ok(OwnNames { owner: file.owner, network, height, names: found })
 }
 
 fn cache_path(network: Network) -> Result<PathBuf, KeyError> {
