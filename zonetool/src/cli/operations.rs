@@ -25,7 +25,8 @@ pub struct OperationArgs {
     pub waiting: WaitArgs,
 }
 
-/// Arguments of `cancel` and `revoke`, and of `renew` for one name: by the owner or with the recovery key.
+/// Arguments of `cancel` and `revoke`, and of `renew` for one name: by the owner or with the
+/// recovery key.
 #[derive(Debug, Args)]
 pub struct KeyholderArgs {
     /// What all operations share.
