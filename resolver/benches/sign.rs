@@ -22,7 +22,7 @@ use resolver::{
     dnssec::sign::{Algorithm, Signer, SigningKey},
     os::clock::Clock,
     resolve::{Delegation, Pipeline},
-    server::responder::{Clients, Responder},
+    server::{access::AccessControl, responder::Responder},
     upstream::{Upstreams, UpstreamsConfig},
 };
 use tokio::runtime::{Builder, Runtime};
@@ -73,7 +73,7 @@ fn responder(algorithm: Option<Algorithm>) -> Responder {
         delegation: Delegation { port: 53, loopback: false },
         signer,
     };
-    Responder::new(pipeline, cache, clock, Clients::default())
+    Responder::new(pipeline, cache, clock, AccessControl::default())
 }
 
 /// A query for an A record, with DO.

@@ -23,10 +23,7 @@ use resolver::{
     chain::mount::Mounts,
     os::clock::Clock,
     resolve::{Delegation, Pipeline},
-    server::{
-        Bound, Server, bind,
-        responder::{Clients, Responder},
-    },
+    server::{Bound, Server, access::AccessControl, bind, responder::Responder},
     upstream::{ForwardZone, Upstreams, UpstreamsConfig},
 };
 
@@ -50,7 +47,7 @@ fn start(bound: Bound, config: UpstreamsConfig) -> Resolver {
         address,
         server: Server::start(
             vec![bound],
-            Responder::new(pipeline, cache, clock, Clients::default()),
+            Responder::new(pipeline, cache, clock, AccessControl::default()),
         ),
     }
 }

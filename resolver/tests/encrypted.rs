@@ -172,7 +172,7 @@ async fn when_one_goes_the_others_answer_and_when_all_are_gone_the_client_hears_
         pipeline,
         cache,
         clock,
-        resolver::server::responder::Clients::default(),
+        resolver::server::access::AccessControl::default(),
     );
     let running = common::Resolver {
         address,

@@ -13,10 +13,7 @@ use resolver::{
     chain::mount::Mounts,
     os::clock::Clock,
     resolve::{Delegation, Pipeline},
-    server::{
-        Bound, Server, Udp,
-        responder::{Clients, Responder},
-    },
+    server::{Bound, Server, Udp, access::AccessControl, responder::Responder},
     upstream::{Upstreams, UpstreamsConfig},
 };
 use tokio::time::timeout;
@@ -36,7 +33,7 @@ fn start((address, udp, tcp): &(SocketAddr, UdpSocket, TcpListener)) -> Resolver
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };
-    let responder = Responder::new(pipeline, cache, clock, Clients::default());
+    let responder = Responder::new(pipeline, cache, clock, AccessControl::default());
     // A process gets descriptors of the same open sockets.
     let bound = Bound::from((*address, udp.try_clone().unwrap(), tcp.try_clone().unwrap()));
     let server = Server::start_with(vec![bound], responder, Udp::Fast(WORKERS));

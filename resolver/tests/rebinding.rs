@@ -16,10 +16,7 @@ use resolver::{
     chain::mount::Mounts,
     os::clock::Clock,
     resolve::{Delegation, Pipeline},
-    server::{
-        Server, Udp, bind,
-        responder::{Clients, Responder},
-    },
+    server::{Server, Udp, access::AccessControl, bind, responder::Responder},
     upstream::{ForwardZone, Rebind, RebindPolicy, Upstreams, UpstreamsConfig},
 };
 
@@ -73,7 +70,7 @@ fn start(upstream: &Upstream, rebind: Rebind, udp: Udp) -> Resolver {
         delegation: Delegation { port: 53, loopback: true },
         signer: None,
     };
-    let responder = Responder::new(pipeline, cache, clock, Clients::default());
+    let responder = Responder::new(pipeline, cache, clock, AccessControl::default());
     Resolver { address, server: Server::start_with(vec![bound], responder, udp) }
 }
 

@@ -16,10 +16,7 @@ use resolver::{
     chain::mount::Mounts,
     os::clock::Clock,
     resolve::{Delegation, Pipeline, RootPolicy},
-    server::{
-        Server, bind,
-        responder::{Clients, Responder},
-    },
+    server::{Server, access::AccessControl, bind, responder::Responder},
     upstream::{ForwardZone, Upstreams, UpstreamsConfig},
 };
 
@@ -60,7 +57,7 @@ fn start_with(
         address,
         server: Server::start(
             vec![bound],
-            Responder::new(pipeline, cache, clock, Clients::default()),
+            Responder::new(pipeline, cache, clock, AccessControl::default()),
         ),
     }
 }

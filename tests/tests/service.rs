@@ -138,10 +138,14 @@ fn the_configuration_is_read_again_and_nothing_is_lost() {
     assert_eq!(asked(&second, still), 1);
 
     // What takes a restart is said, and the rest is taken over.
-    let toml =
-        format!("upstream = ['{}']\ncache-bytes = 1000000\nmount-root = false\n", second.addr);
+    let toml = format!(
+        "upstream = ['{}']\ncache-bytes = 1000000\nmount-root = false\nsuffixes = []\n",
+        second.addr
+    );
     service.configure(&toml);
-    reads_again(&resolver, "changed: mount-root; not before a restart: cache-bytes");
+    reads_again(&resolver, "changed: mount-root; not before a restart: suffixes, cache-bytes");
+    // Without suffixes there would be nothing at this name.
+    assert_eq!(dig::ask(dns, "namechain.alt.", "SOA", "").status, "NOERROR");
     assert!(resolver.runs() && !resolver.log().contains("panicked"), "{}", resolver.log());
 }
 
@@ -152,7 +156,7 @@ fn who_may_not_ask_any_more_is_refused() {
     let service = Service::new("upstream = []\nallow = ['192.0.2.0/24']\n");
     let resolver = service.start();
     service.configure("upstream = []\n");
-    reads_again(&resolver, "changed: allow");
+    reads_again(&resolver, "changed: allow, deny or refuse");
     reads_again(&resolver, "nothing has changed");
 }
 

@@ -1,11 +1,15 @@
-//! Settings of answers: cookies and rebinding protection.
+//! Settings of answers: suffixes, access control, cookies and rebinding protection.
 
 use hickory_proto::rr::Name;
+use ipnet::IpNet;
 
-use super::{error::ConfigError, one_or_many::OneOrMany, settings::NeverChain, value::read_value};
+use super::{
+    error::ConfigError, file::File, one_or_many::OneOrMany, settings::NeverChain, value::read_value,
+};
 use crate::{
     chain::mount::{Suffix, SuffixError, Suffixes},
     dns::{cookie::Policy, names::MAX_LABEL_BYTES},
+    server::access::{Access, AccessControl},
     upstream::Rebind,
 };
 
@@ -27,6 +31,29 @@ pub fn suffixes(given: Option<&OneOrMany>) -> Result<Suffixes, ConfigError> {
         |text: &String| Suffix::parse(text.trim()).map_err(|error| wrong(text.clone(), error));
     let list: Vec<Suffix> = texts.iter().map(read).collect::<Result<_, _>>()?;
     Suffixes::new(&list).map_err(|error| wrong(texts.join(", "), error))
+}
+
+/// Which clients are answered. A network is in one list only.
+pub fn access(file: &File) -> Result<AccessControl, ConfigError> {
+    let mut rules: Vec<(IpNet, Access)> = Vec::new();
+    for (place, access, list) in [
+        ("allow", Access::Allow, &file.allow),
+        ("deny", Access::Deny, &file.deny),
+        ("refuse", Access::Refuse, &file.refuse),
+    ] {
+        for text in list.iter().flat_map(|list| &list.0) {
+            let net = read_value::<IpNet>(place, text, "is not a network, as in 192.168.0.0/16")?;
+            if rules.iter().any(|(other, rule)| *other == net.trunc() && *rule != access) {
+                return Err(ConfigError::Value {
+                    place: place.into(),
+                    value: text.clone(),
+                    why: "is in another of the lists allow, deny and refuse too".into(),
+                });
+            }
+            rules.push((net.trunc(), access));
+        }
+    }
+    Ok(AccessControl::new(rules))
 }
 
 /// Which names at the root are left to the network.

@@ -25,7 +25,7 @@ impl Changes {
         live("mount-root", old.mounts.root == new.mounts.root);
         live("never-chain or never-chain-auto", old.never_chain == new.never_chain);
         live("dotless-addresses", old.dotless_addresses == new.dotless_addresses);
-        live("allow", old.allow == new.allow);
+        live("allow, deny or refuse", old.access == new.access);
         live("upstream-timeout-ms", old.upstream_timeout == new.upstream_timeout);
         live("rebind-protection or rebind-allow", old.rebind == new.rebind);
         live("cookies", old.cookies == new.cookies);

@@ -59,8 +59,12 @@ pub struct File {
     pub never_chain_auto: Option<bool>,
     /// Whether names of one label have addresses.
     pub dotless_addresses: Option<bool>,
-    /// Networks that may send queries, beside this machine.
-    pub allow: Option<Vec<String>>,
+    /// Networks whose queries are answered, beside this machine.
+    pub allow: Option<OneOrMany>,
+    /// Networks whose queries are dropped.
+    pub deny: Option<OneOrMany>,
+    /// Networks whose queries get REFUSED.
+    pub refuse: Option<OneOrMany>,
     /// The size of the cache of legacy answers, in bytes.
     pub cache_bytes: Option<usize>,
     /// The time limit of a query to the upstreams, in milliseconds.

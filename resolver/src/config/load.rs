@@ -108,12 +108,9 @@ impl Merge {
         let Merge { cli, file } = self;
         let defaults = UpstreamsConfig::default();
         let ttl = ttl_bounds(&file, &defaults)?;
+        let access = answers::access(&file)?;
         let listen = listen_addresses(cli.listen, file.listen)?;
         let upstreams = upstreams::upstreams(cli.upstream, file.upstream, &file.upstreams)?;
-        let hint = "is not a network, as in 192.168.0.0/16";
-        let allow = file.allow.unwrap_or_default();
-        let allow =
-            allow.iter().map(|text| read_value("allow", text, hint)).collect::<Result<_, _>>()?;
         let root =
             cli.mount_root.map_or(file.mount_root.unwrap_or(true), |switch| switch == Switch::On);
         let udp = udp_mode(file.fast_path, file.workers)?;
@@ -139,7 +136,7 @@ impl Merge {
             never_chain: answers::never_chain(file.never_chain.as_deref(), file.never_chain_auto)?,
             dotless_addresses: file.dotless_addresses.unwrap_or(true),
             mounts: Mounts { root, suffixes },
-            allow,
+            access,
             cache_bytes: file.cache_bytes.unwrap_or(CACHE_BYTES),
             upstream_timeout: file
                 .upstream_timeout_ms

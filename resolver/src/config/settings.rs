@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use ipnet::IpNet;
 use namechain_core::types::Network;
 use namechain_node::node::{MineMode, P2p};
 
@@ -11,7 +10,7 @@ use crate::{
     dns::cookie::Policy,
     dnssec::sign::Algorithm,
     resolve::{Delegation, route::is_registrable},
-    server::{Udp, encrypted::EncryptedConfig},
+    server::{Udp, access::AccessControl, encrypted::EncryptedConfig},
     telemetry::QueryLogMode,
     upstream::{ForwardZone, Rebind, RecursiveConfig, Upstream, UpstreamsConfig, ValidateConfig},
 };
@@ -119,8 +118,8 @@ pub struct Config {
     pub never_chain: NeverChain,
     /// Whether names of the chain at the root have addresses as a single label.
     pub dotless_addresses: bool,
-    /// Networks that may send queries, beside this machine.
-    pub allow: Vec<IpNet>,
+    /// Which clients are answered.
+    pub access: AccessControl,
     /// The size of the cache of legacy answers, in bytes.
     pub cache_bytes: usize,
     /// How long a question to the upstreams may take.

@@ -334,6 +334,13 @@ fn what_is_wrong_is_said_in_one_line() {
         ("", vec![], Some("network = 'live'"), "use main, test or dev"),
         ("", vec![], Some("workers = 0"), "use a number from 1 to 256"),
         ("", vec![], Some("allow = ['home']"), "as in 192.168.0.0/16"),
+        ("", vec![], Some("deny = '192.0.2.1'"), "deny: '192.0.2.1' is not a network"),
+        (
+            "",
+            vec![],
+            Some("allow = '192.0.2.0/24'\nrefuse = ['192.0.2.9/24']"),
+            "refuse: '192.0.2.9/24' is in another of the lists",
+        ),
         (
             "",
             vec![],

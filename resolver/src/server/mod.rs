@@ -1,6 +1,7 @@
 //! The listening sockets. They are bound before anything else starts, so that a port in use is
 //! reported first.
 
+pub mod access;
 pub mod encrypted;
 #[cfg(target_os = "linux")]
 pub(crate) mod fast;

@@ -11,7 +11,6 @@ use hickory_proto::{
     op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode},
     serialize::binary::{BinDecodable, BinDecoder},
 };
-use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -29,6 +28,7 @@ use crate::{
     },
     os::clock::Clock,
     resolve::{Pipeline, answer::Answer},
+    server::access::{Access, AccessControl},
     telemetry::{Origin, Telemetry},
 };
 
@@ -38,27 +38,12 @@ pub const MAX_IN_FLIGHT: usize = 2_048;
 /// The time limit of a query: stub resolvers have given up by then.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// The clients that may send queries.
-#[derive(Clone, Debug, Default)]
-pub struct Clients(Vec<IpNet>);
-
-impl Clients {
-    /// This machine, and the networks in `allowed`.
-    pub fn local_and(allowed: Vec<IpNet>) -> Self {
-        Clients(allowed)
-    }
-
-    fn is_allowed(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.0.iter().any(|net| net.contains(&address))
-    }
-}
-
 /// Answers messages.
 pub struct Responder {
     pipeline: Pipeline,
     cache: Arc<Cache>,
     clock: Arc<Clock>,
-    clients: Clients,
+    clients: AccessControl,
     in_flight: Arc<Semaphore>,
     cookies: Cookies,
     telemetry: Arc<Telemetry>,
@@ -87,7 +72,12 @@ enum CookieState {
 impl Responder {
     /// Answers `clients` by `pipeline`. The cache and the clock are those of the pipeline's
     /// upstreams and outlive a reload.
-    pub fn new(pipeline: Pipeline, cache: Arc<Cache>, clock: Arc<Clock>, clients: Clients) -> Self {
+    pub fn new(
+        pipeline: Pipeline,
+        cache: Arc<Cache>,
+        clock: Arc<Clock>,
+        clients: AccessControl,
+    ) -> Self {
         let jar = Jar::new().map(Arc::new);
         let jar = jar.inspect_err(|error| tracing::warn!(%error, "DNS cookies are off")).ok();
         let cookies = Cookies { policy: Policy::default(), jar };
@@ -97,7 +87,7 @@ impl Responder {
 
     /// The responder after a reload: it shares the limits, the counters and the cookies of this
     /// one.
-    pub fn successor(&self, pipeline: Pipeline, clients: Clients) -> Self {
+    pub fn successor(&self, pipeline: Pipeline, clients: AccessControl) -> Self {
         let (in_flight, cookies) = (self.in_flight.clone(), self.cookies.clone());
         let (cache, clock) = (self.cache.clone(), self.clock.clone());
         Responder {
@@ -180,7 +170,7 @@ impl Responder {
         let refused = |rcode, code, why: &str| (Answer::failure(rcode, Ede::new(code, why)), false);
         let mut truncated = false;
         let (mut answer, wants_ad) = match &shown {
-            _ if !self.clients.is_allowed(client.address) => refused(
+            _ if !self.is_allowed(client.address) => refused(
                 ResponseCode::Refused,
                 Ede::PROHIBITED,
                 "clients in your network may not query this resolver",
@@ -287,7 +277,12 @@ impl Responder {
 
     /// Whether a client at this address may send queries.
     pub fn is_allowed(&self, address: IpAddr) -> bool {
-        self.clients.is_allowed(address)
+        self.clients.of(address) == Access::Allow
+    }
+
+    /// Whether queries of a client at this address are dropped.
+    pub fn is_denied(&self, address: IpAddr) -> bool {
+        self.clients.of(address) == Access::Deny
     }
 
     /// The counters and the query log.
@@ -306,8 +301,12 @@ impl Responder {
     }
 
     /// The response to a message in wire form; `None` for what gets no response: bytes too short
-    /// for a header, and responses, because two servers would answer each other without end.
+    /// for a header, and responses, because two servers would answer each other without end; and for
+    /// queries of clients that are denied.
     pub async fn respond_to_bytes(&self, bytes: &[u8], client: Client) -> Option<Vec<u8>> {
+        if self.is_denied(client.address) {
+            return None;
+        }
         let header = Header::read(&mut BinDecoder::new(bytes)).ok()?;
         if header.message_type != MessageType::Query {
             return None;
@@ -340,7 +339,7 @@ impl Responder {
     /// format of its own.
     fn answer_unreadable(&self, metadata: &Metadata, bytes: &[u8], client: Client) -> Message {
         let (rcode, code, why) = match metadata.op_code {
-            _ if !self.clients.is_allowed(client.address) => (
+            _ if !self.is_allowed(client.address) => (
                 ResponseCode::Refused,
                 Ede::PROHIBITED,
                 "clients in your network may not query this resolver",

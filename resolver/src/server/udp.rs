@@ -35,10 +35,15 @@ impl RequestHandler for Handler {
     ) -> ResponseInfo {
         let client =
             Client { address: request.src().ip().to_canonical(), transport: Transport::Udp };
+        let responder = self.0.get();
+        if responder.is_denied(client.address) {
+            let metadata = request.metadata;
+            return Header { metadata, counts: HeaderCounts::default() }.into();
+        }
         let queries: Vec<Query> =
             request.queries.queries().iter().map(|query| query.original().clone()).collect();
         let message =
-            self.0.get().respond(&request.metadata, &queries, request.edns.as_ref(), client).await;
+            responder.respond(&request.metadata, &queries, request.edns.as_ref(), client).await;
         let metadata: Metadata = message.metadata;
         let mut builder = MessageResponseBuilder::from_message_request(request);
         if let Some(edns) = &message.edns {

@@ -31,10 +31,7 @@ use resolver::{
     dnssec::sign::Signer,
     os::clock::Clock,
     resolve::{Delegation, Pipeline},
-    server::{
-        Bound, Server, Udp, bind,
-        responder::{Clients, Responder},
-    },
+    server::{Bound, Server, Udp, access::AccessControl, bind, responder::Responder},
     upstream::{Upstreams, UpstreamsConfig},
 };
 
@@ -125,6 +122,8 @@ pub struct Setup {
     pub workers: Option<usize>,
     /// The signer.
     pub signer: Option<Signer>,
+    /// Which clients are answered.
+    pub access: AccessControl,
 }
 
 impl Default for Setup {
@@ -135,6 +134,7 @@ impl Default for Setup {
             delegation_port: 53,
             workers: None,
             signer: None,
+            access: AccessControl::default(),
         }
     }
 }
@@ -164,7 +164,7 @@ impl Setup {
         let udp = self.workers.map_or_else(Udp::default, Udp::Fast);
         let server = Server::start_with(
             vec![bound],
-            Responder::new(pipeline, cache, clock, Clients::default()),
+            Responder::new(pipeline, cache, clock, self.access),
             udp,
         );
         Resolver { address, server }

@@ -17,7 +17,7 @@ use resolver::{
     dnssec::validate::Anchors,
     os::clock::Clock,
     resolve::{Delegation, Pipeline},
-    server::responder::{Clients, Responder},
+    server::{access::AccessControl, responder::Responder},
     upstream::{
         ForwardZone, Rebind, RebindPolicy, Upstream, Upstreams, UpstreamsConfig, ValidateConfig,
         ValidateMode,
@@ -133,7 +133,7 @@ async fn responder(
         delegation: Delegation { port: 53, loopback: false },
         signer: None,
     };
-    Ok(Responder::new(pipeline, cache, clock, Clients::default()))
+    Ok(Responder::new(pipeline, cache, clock, AccessControl::default()))
 }
 
 fn asks_below(scenario: &Scenario, zone: &[u8]) -> bool {

@@ -21,11 +21,7 @@ use resolver::{
     dns::query::Transport,
     os,
     os::{clock::Clock, systemd, systemd::Pair},
-    server::{
-        Bound, Server, bind,
-        handle::ResponderHandle,
-        responder::{Clients, Responder},
-    },
+    server::{Bound, Server, bind, handle::ResponderHandle, responder::Responder},
     upstream::{Upstream, Upstreams},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -127,8 +123,7 @@ async fn run(startup: Startup, passed: Vec<Pair>) -> anyhow::Result<()> {
         },
     };
     let pipeline = new_pipeline(&config, chain, legacy, signer, encrypted.designated());
-    let clients = Clients::local_and(config.allow.clone());
-    let responder = Responder::new(pipeline, cache, clock, clients);
+    let responder = Responder::new(pipeline, cache, clock, config.access.clone());
     responder.telemetry().set_query_log(config.query_log);
     let current = ResponderHandle::from(responder.with_cookies(config.cookies));
     control.serves(&current, &dns);

@@ -4,10 +4,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use resolver::{
+    chain::mount::Mounts,
     config::{Changes, Cli, Config},
     os::systemd,
     resolve::Pipeline,
-    server::{encrypted::Identity, handle::ResponderHandle, responder::Clients},
+    server::{encrypted::Identity, handle::ResponderHandle},
 };
 
 use super::setup::{load_config, new_pipeline, read_upstreams, remove_own_addresses};
@@ -43,6 +44,7 @@ impl Reload {
         // Settings that need a restart stay in force, and are reported again at the next reload.
         let config = Config {
             chain: self.config.chain.clone(),
+            mounts: Mounts { suffixes: self.config.mounts.suffixes, ..config.mounts },
             listen: self.config.listen.clone(),
             cache_bytes: self.config.cache_bytes,
             serve_stale: self.config.serve_stale,
@@ -65,7 +67,7 @@ impl Reload {
         let pipeline = new_pipeline(&config, chain, legacy, signer, designated.clone());
         before.telemetry().set_query_log(config.query_log);
         let flush = pipeline.root_policy != before.pipeline().root_policy;
-        let responder = before.successor(pipeline, Clients::local_and(config.allow.clone()));
+        let responder = before.successor(pipeline, config.access.clone());
         self.current.replace(responder.with_cookies(config.cookies));
         self.current.get().pipeline().legacy.take_over(&before.pipeline().legacy);
         if flush {

@@ -10,6 +10,7 @@ use resolver::{
     config::{ChainConfig, Cli, Command, Config, DoctorArgs},
     doctor::{Finding, Severity, examine},
     os::clock,
+    server::access::Access,
     upstream::{Upstream, Upstreams},
 };
 use serde::Serialize;
@@ -77,6 +78,8 @@ struct Checked {
     zones: Vec<String>,
     chain: String,
     allow: Vec<String>,
+    deny: Vec<String>,
+    refuse: Vec<String>,
     query_log: String,
 }
 
@@ -99,7 +102,9 @@ impl Checked {
                 }
                 ChainConfig::Remote { url, .. } => format!("the node at {url}"),
             },
-            allow: config.allow.iter().map(ToString::to_string).collect(),
+            allow: networks(config, Access::Allow),
+            deny: networks(config, Access::Deny),
+            refuse: networks(config, Access::Refuse),
             query_log: config.query_log.to_string(),
         }
     }
@@ -124,7 +129,17 @@ fn summary(config: &Config) -> String {
     if !checked.allow.is_empty() {
         lines.push(format!("  clients    this machine, {}", checked.allow.join(", ")));
     }
+    for (what, networks) in [("dropped", &checked.deny), ("refused", &checked.refuse)] {
+        if !networks.is_empty() {
+            lines.push(format!("  {what:<10} {}", networks.join(", ")));
+        }
+    }
     lines.join("\n")
+}
+
+/// The networks that have this rule, the most specific first.
+fn networks(config: &Config, access: Access) -> Vec<String> {
+    config.access.networks(access).map(ToString::to_string).collect()
 }
 
 fn print(json: bool, value: &impl Serialize, text: &str) {

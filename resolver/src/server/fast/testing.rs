@@ -50,7 +50,7 @@ use crate::{
     dnssec::sign::{Algorithm, Signer, SigningKey},
     os::clock::Clock,
     resolve::{Delegation, Pipeline},
-    server::responder::{Clients, Responder},
+    server::{access::AccessControl, responder::Responder},
     upstream::{Upstreams, UpstreamsConfig},
 };
 
@@ -206,7 +206,7 @@ impl Paths {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Paths {
-            responder: Responder::new(pipeline, cache, clock, Clients::default()),
+            responder: Responder::new(pipeline, cache, clock, AccessControl::default()),
             wall,
             chain,
             runtime,
