@@ -3,6 +3,7 @@
 
 mod admin;
 mod node;
+mod renewing;
 mod user;
 
 use std::{os::unix::fs::PermissionsExt, process::Command};

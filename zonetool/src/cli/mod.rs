@@ -27,7 +27,7 @@ pub use dane::DaneCommand;
 pub use letters::{BundleCommand, BundleFileArgs, Lookup, Open, Resolve, Seal};
 pub use operations::{
     Accept, Check, HistoryArgs, KeyholderArgs, List, MnemonicArgs, NewOwner, OperationArgs,
-    Recover, Transfer,
+    Recover, Renew, Transfer,
 };
 pub use peer::{
     Bundle, PeerCommand, PeerOperationArgs, PeerPublishArgs, PeerRecordArgs, PeerRotateArgs,
@@ -40,7 +40,8 @@ const OUTPUT: &str = "\
 Output: results go to standard output, progress and errors to standard error. With --json
 standard output has exactly one JSON document: the result, or
 {\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}; docs/exit-codes.md lists the codes. Fields are
-added, never renamed. While peer listen and peer dial run, standard output carries the data of
+added, never renamed. A time is in seconds of Unix time, with the same in RFC 3339 beside it:
+expires and expires_utc. While peer listen and peer dial run, standard output carries the data of
 the channel, and their JSON documents go to standard error, one a line. mine prints a document a
 block, one a line.";
 
@@ -140,7 +141,11 @@ pub enum Command {
     /// Replace the zone of your name
     Update(Update),
     /// Renew a name for another lease, in the last quarter of its lease or in the grace period
-    Renew(KeyholderArgs),
+    ///
+    /// With --all every name of your key is renewed whose lease is in its last quarter, or over:
+    /// run it once a month and no name is lost. Names that are not due are listed with the day from
+    /// which they can be renewed. The first run reads all blocks, as list does.
+    Renew(Renew),
     /// Offer a name to another key, which can accept it after a delay
     ///
     /// The key becomes the owner when it accepts: on the main network that is possible a day after

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
 use namechain_core::{
-    api_types::Standing,
+    api_types::{Standing, Status},
     params::STATES_KEPT,
     types::{Hash, Name, Network, PublicKey},
 };
@@ -23,7 +23,7 @@ use crate::{
     clock,
     dates::{calendar_day, describe_time},
     error::CommandError,
-    keys::{self, KeyError, data_directory},
+    keys::{self, KeyError, KeyFile, data_directory},
     ui::Ui,
 };
 
@@ -56,11 +56,41 @@ struct ListedName {
     found: FoundName,
 }
 
-/// Runs the command. It needs only the public key, so the key stays locked.
+/// Runs the command.
 pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<(), CommandError> {
     if args.ics && ui.is_json() {
         return Err(CommandError::Usage("give either --ics or --json"));
     }
+    let OwnNames { file, status, found } = own_names(ui, client, keystore)?;
+    let now = clock::unix();
+    let is_wanted = |found: &FoundName| {
+        args.expiring.is_none_or(|time| found.expires <= now.saturating_add(time.as_secs()))
+    };
+    let names = found.into_iter().filter(is_wanted).map(|found| ListedName { found });
+    let listed = Listed {
+        owner: file.owner,
+        network: status.network,
+        height: status.height,
+        names: names.collect(),
+    };
+    if args.ics {
+        return Ok(ui.print_crlf_lines(&calendar(&listed))?);
+    }
+    Ok(ui.print_result(&describe(&listed, now), &listed)?)
+}
+
+/// The names of the key, as the blocks up to the tip of `status` say.
+pub struct OwnNames {
+    /// The key.
+    pub file: KeyFile,
+    /// The node's status.
+    pub status: Status,
+    /// The names.
+    pub found: Vec<FoundName>,
+}
+
+/// Finds the names of the key. It needs only the public key, so the key stays locked.
+pub fn own_names(ui: Ui, client: &Client, keystore: &Keystore) -> Result<OwnNames, CommandError> {
     let file = keys::load(&keystore.directory)?;
     let status = synced_status(client)?;
     let path = cache_path(status.network)?;
@@ -83,19 +113,7 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<
             names: found.iter().map(|found| found.name.clone()).collect(),
         },
     );
-    let now = clock::unix();
-    let is_wanted = |found: &FoundName| {
-        args.expiring.is_none_or(|time| found.expires <= now.saturating_add(time.as_secs()))
-    };
-    let names = found.into_iter().filter(is_wanted).map(|found| ListedName { found });
-    let listed = Listed {
-        owner: file.owner,
-        network: status.network,
-        height: status.height,
-        names: names.collect(),
-    };
-    let text = if args.ics { calendar(&listed) } else { describe(&listed, now) };
-    Ok(ui.print_result(&text, &listed)?)
+    Ok(OwnNames { file, status, found })
 }
 
 fn cache_path(network: Network) -> Result<PathBuf, KeyError> {
@@ -135,7 +153,7 @@ fn describe(listed: &Listed, now: u64) -> String {
             ("owner", Standing::Settling) => format!("settling, until {lease}"),
             ("owner", Standing::Contested) => format!("contested, until {lease}"),
             ("owner", Standing::Revoked) => format!("revoked, until {lease}"),
-            ("owner", _) => format!("lease is over: zonetool renew {}", found.name),
+            ("owner", _) => format!("lease ended {lease}: zonetool renew {}", found.name),
             ("recipient", _) => format!("offered to you: zonetool accept {}", found.name),
             _ => "your recovery key can recover it".to_owned(),
         };
@@ -148,20 +166,23 @@ fn describe(listed: &Listed, now: u64) -> String {
     text
 }
 
-/// An iCalendar file (RFC 5545) with a day for each lease that ends.
-fn calendar(listed: &Listed) -> String {
-    let mut text =
-        String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//namechain//zonetool//EN\r\n");
+/// The lines of an iCalendar file (RFC 5545) with a day for each lease that ends.
+fn calendar(listed: &Listed) -> Vec<String> {
+    let begin = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//namechain//zonetool//EN"];
+    let mut lines: Vec<String> = begin.map(str::to_owned).into();
     for ListedName { found } in listed.names.iter().filter(|it| it.found.key_is == "owner") {
         let Some(day) = calendar_day(found.expires) else { continue };
         let (name, network) = (&found.name, listed.network);
-        // Writing to a String never fails.
-        let _ = write!(
-            text,
-            "BEGIN:VEVENT\r\nUID:{name}-{day}@{network}.namechain.alt\r\nDTSTAMP:{day}T000000Z\r\n\
-             DTSTART;VALUE=DATE:{day}\r\nSUMMARY:The lease of {name} ends\r\n\
-             DESCRIPTION:zonetool renew {name}\r\nEND:VEVENT\r\n"
-        );
+        lines.extend([
+            "BEGIN:VEVENT".to_owned(),
+            format!("UID:{name}-{day}@{network}.namechain.alt"),
+            format!("DTSTAMP:{day}T000000Z"),
+            format!("DTSTART;VALUE=DATE:{day}"),
+            format!("SUMMARY:The lease of {name} ends"),
+            format!("DESCRIPTION:zonetool renew {name}"),
+            "END:VEVENT".to_owned(),
+        ]);
     }
-    text + "END:VCALENDAR"
+    lines.push("END:VCALENDAR".to_owned());
+    lines
 }

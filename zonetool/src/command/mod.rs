@@ -22,6 +22,7 @@ mod prove;
 mod query;
 mod recorded;
 mod register;
+mod renew;
 mod scan;
 mod show;
 mod status;
@@ -76,7 +77,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Price(args) => price::run(ui, &client()?, &args),
         Command::Check(args) => check::run(ui, &args),
         Command::Update(args) => update::run(ui, client()?, &keys()?, &args),
-        Command::Renew(args) => ops::renew(ui, client()?, &keys()?, &args),
+        Command::Renew(args) => renew::run(ui, client()?, &keys()?, &args),
         Command::Transfer(args) => ops::transfer(ui, client()?, &keys()?, &args),
         Command::Accept(args) => ops::accept(ui, client()?, &keys()?, &args),
         Command::Cancel(args) => ops::cancel(ui, client()?, &keys()?, &args),
