@@ -1,9 +1,9 @@
 //! `zonetool check` and BIND's `named-checkzone` agree about the zone files of other projects:
 //! where they don't, the reason is one of the decisions below.
 //!
-//! `ZONE_CORPORA` names a directory with unpacked sources of BIND, Knot DNS or NSD, such as `apt-get
-//! source bind9 knot nsd` leaves; the files stay there. Without it, or without `named-checkzone`,
-//! the test says so and passes.
+//! `ZONE_CORPORA` names a directory with unpacked sources of BIND, Knot DNS or NSD, such as
+//! `apt-get source bind9 knot nsd` leaves; the files stay there. Without it, or without
+//! `named-checkzone`, the test says so and passes.
 
 use std::{
     fs,
@@ -27,6 +27,7 @@ const REFUSED_HERE: &[(&str, &str)] = &[
     ("the text form of this type is not supported", "A6, NXT, SIG, WKS and others are obsolete"),
     ("can have no other records", "BIND lets KEY stand beside a CNAME, as RFC 2535 had it"),
     ("bytes of records, a name holds at most", "the chain's limit"),
+    ("URI: '' is not", "RFC 7553 §4.4: the target of a URI record is not empty"),
     ("expected decimal number", "BIND takes TXT \\# as text where it is no RFC 3597 data"),
 ];
 
