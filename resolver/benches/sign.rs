@@ -65,7 +65,7 @@ fn responder(algorithm: Option<Algorithm>) -> Responder {
     let legacy = UpstreamsConfig::default();
     let (cache, clock) = (Arc::new(legacy.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
-        mounts: Mounts { root: true, alt: true },
+        mounts: Mounts::BOTH,
         root_policy: Default::default(),
         chain: Arc::new(Alice(zone)),
         legacy: Upstreams::new(legacy, cache.clone(), clock.clone()).expect("nobody to ask"),

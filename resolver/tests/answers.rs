@@ -137,7 +137,7 @@ async fn bytes_of_unknown_types_are_as_they_were() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_are_given_under_the_mount_they_were_asked_under() {
-    let mounts = Mounts { root: false, alt: true };
+    let mounts = Mounts::SUFFIX;
     let resolver = Setup { mounts, ..Setup::default() }.start(alice());
     for (name, qtype, expected) in [
         ("alice.namechain.alt.", 15, vec!["alice.namechain.alt. MX 10 mail.alice.namechain.alt."]),

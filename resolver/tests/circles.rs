@@ -38,7 +38,7 @@ fn start(bound: Bound, config: UpstreamsConfig) -> Resolver {
     let address = bound.address();
     let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
-        mounts: Mounts { root: true, alt: true },
+        mounts: Mounts::BOTH,
         root_policy: Default::default(),
         chain: Arc::new(Names::default()),
         legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),

@@ -160,7 +160,7 @@ async fn when_one_goes_the_others_answer_and_when_all_are_gone_the_client_hears_
     let (cache, clock) =
         (Arc::new(config.new_cache()), Arc::new(resolver::os::clock::Clock::start()));
     let pipeline = resolver::resolve::Pipeline {
-        mounts: resolver::chain::mount::Mounts { root: true, alt: true },
+        mounts: resolver::chain::mount::Mounts::BOTH,
         root_policy: Default::default(),
         chain: Arc::new(Names::default()),
         legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),

@@ -65,7 +65,7 @@ fn start(upstream: &Upstream, rebind: Rebind, udp: Udp) -> Resolver {
     );
     let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
-        mounts: Mounts { root: true, alt: true },
+        mounts: Mounts::BOTH,
         root_policy: Default::default(),
         chain: Arc::new(names),
         legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),

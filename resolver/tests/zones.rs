@@ -48,7 +48,7 @@ fn start_with(
     };
     let (cache, clock) = (Arc::new(config.new_cache()), Arc::new(Clock::start()));
     let pipeline = Pipeline {
-        mounts: Mounts { root: true, alt: true },
+        mounts: Mounts::BOTH,
         root_policy,
         chain: Arc::new(names),
         legacy: Upstreams::new(config, cache.clone(), clock.clone()).unwrap(),

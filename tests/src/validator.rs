@@ -141,11 +141,14 @@ impl Anchors {
         self.dir.path().join(form).to_str().expect("UTF-8").to_owned()
     }
 
-    /// What delv says to a question to `server`, and its words.
+    /// What delv says to a question to `server`, and its words. The name ends in a suffix of two
+    /// labels, which is where delv's trust begins.
     ///
     /// # Panics
     /// If it can't be run.
     pub fn delv(&self, server: SocketAddr, name: &str, rtype: &str) -> (Verdict, String) {
+        let labels: Vec<&str> = name.trim_end_matches('.').split('.').collect();
+        let suffix = labels[labels.len() - 2..].join(".");
         let output = Command::new("delv")
             .args([
                 &format!("@{}", server.ip()),
@@ -154,7 +157,7 @@ impl Anchors {
                 "-a",
                 &self.file("delv"),
             ])
-            .args(["+root=namechain.alt", "-q", name, "-t", rtype])
+            .args([&format!("+root={suffix}"), "-q", name, "-t", rtype])
             .output()
             .expect("delv runs");
         let said = format!(

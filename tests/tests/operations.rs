@@ -12,8 +12,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tests::{
     http,
+    node::Host,
     program::{Daemon, Outcome, User},
-    wait, zones,
+    tools, wait, zones,
 };
 
 /// A node of its own, and somebody who makes it mine: on demand, a block needs something to record.
@@ -274,6 +275,43 @@ fn a_revoked_name_is_over() {
     assert_eq!(kinds(&user, "alice"), ["register", "revoke"]);
 }
 
+/// 300 days after the registrations two names are renewed by one command, and the third, which was
+/// revoked, is not touched. A second run finds nothing to do.
+#[test]
+fn all_names_are_renewed_in_the_last_quarter_of_their_leases() {
+    const DAYS: u32 = 300;
+    let test = "all_names_are_renewed_in_the_last_quarter_of_their_leases";
+    let Some(library) = tools::faketime(test) else { return };
+    let host = Host::new();
+    let node = host.node(&[]);
+    let mut user = host.user(&node);
+    for name in ["alice", "bobby", "carol"] {
+        user.register(name, &zones::path("minimal"));
+    }
+    user.zonetool(&["revoke", "carol", "--yes", "--wait"]).ok();
+    let before = user.zonetool(&["show", "alice"]).ok().json()["expires"].clone();
+    assert_eq!(node.interrupt().code(), Some(0));
+    let later = host.node_ahead(&library, DAYS * 86_400, &[]);
+    user.move_to(later.addr("api"));
+    let run = |args: &[&str]| {
+        let output = user.fed(&["faketime", "-f", &format!("+{DAYS}d")], args, b"");
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), output.stderr)
+    };
+    let (code, said, log) = run(&["--json", "renew", "--all", "--wait"]);
+    assert_eq!(code, Some(0), "{said} {}", String::from_utf8_lossy(&log));
+    let renewed: Vec<Value> =
+        said.lines().map(|line| serde_json::from_str(line).expect("a document a line")).collect();
+    let names: Vec<_> = renewed.iter().map(|it| (&it["name"], &it["state"])).collect();
+    let recorded = Value::from("recorded");
+    assert_eq!(names, [(&"alice".into(), &recorded), (&"bobby".into(), &recorded)]);
+    let year = 365 * 86_400;
+    assert_eq!(renewed[0]["expires"].as_u64(), before.as_u64().map(|before| before + year));
+    let (code, said, log) = run(&["renew", "--all"]);
+    let log = String::from_utf8_lossy(&log).into_owned();
+    assert_eq!((code, said.as_str()), (Some(0), ""), "{log}");
+    assert!(log.contains("can be renewed from"), "{log}");
+}
+
 #[test]
 fn renewing_too_early_names_the_rule_and_the_date() {
     let world = World::new();
@@ -283,6 +321,11 @@ fn renewing_too_early_names_the_rule_and_the_date() {
     let words = ["renew-early", "can be renewed from 20", "(in 27"];
     refused(user.zonetool(&["renew", "alice"]), 7, &words);
     refused(user.zonetool(&["renew", "nobody-has-it"]), 3, &["not registered"]);
+    let all = user.zonetool_text(&["renew", "--all"]).ok();
+    let words = "no name of your key can be renewed now; alice can be renewed from 20";
+    assert!(all.stderr.contains(words), "{all:?}");
+    refused(user.zonetool(&["renew", "alice", "--all"]), 2, &["cannot be used with"]);
+    refused(user.zonetool(&["renew"]), 2, &["required"]);
     assert_eq!(kinds(&user, "alice"), ["register"]);
     refused(user.zonetool(&["history", "nobody-has-it"]), 3, &["not registered"]);
 }
@@ -303,6 +346,11 @@ fn a_proof_holds_and_a_changed_one_does_not() {
     let offline = Outcome::from(offline.expect("zonetool runs"));
     assert_eq!((offline.code, offline.stdout.as_str()), (9, ""), "{offline:?}");
     assert!(offline.stderr.contains("its header is not known to be on the chain"), "{offline:?}");
+    let elsewhere = ["--network", "main", "verify", path, "--trust-file-header"];
+    let elsewhere = tests::program::command("zonetool", user.home()).args(elsewhere).output();
+    let elsewhere = Outcome::from(elsewhere.expect("zonetool runs"));
+    assert_eq!((elsewhere.code, elsewhere.stdout.as_str()), (7, ""), "{elsewhere:?}");
+    assert!(elsewhere.stderr.contains("the proof is of the network dev"), "{elsewhere:?}");
     let trusting = user.zonetool_text(&["verify", path, "--trust-file-header"]).ok();
     let says = |what: &str| trusting.stdout.contains(what);
     assert!(says(&owner_text(&user)) && says("present"), "{trusting:?}");

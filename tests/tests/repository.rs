@@ -279,4 +279,12 @@ fn metrics_are_documented() {
     }
     assert!(exported.len() > 30, "only {exported:?}");
     assert_eq!(metrics(&source::read(PAGE)), exported, "left {PAGE}, right the code");
+    // A histogram's name has an ending in a query.
+    let shown = metrics(&source::read("docker/dashboard.json"));
+    let is_exported = |name: &String| {
+        exported.contains(name)
+            || name.strip_suffix("_bucket").is_some_and(|name| exported.contains(name))
+    };
+    let missing: Vec<_> = shown.iter().filter(|name| !is_exported(name)).collect();
+    assert!(shown.len() > 15 && missing.is_empty(), "the dashboard shows {missing:?}");
 }

@@ -139,9 +139,9 @@ fn the_configuration_is_read_again_and_nothing_is_lost() {
 
     // What takes a restart is said, and the rest is taken over.
     let toml =
-        format!("upstream = ['{}']\ncache-bytes = 1000000\nmount-alt = false\n", second.addr);
+        format!("upstream = ['{}']\ncache-bytes = 1000000\nmount-root = false\n", second.addr);
     service.configure(&toml);
-    reads_again(&resolver, "changed: mount-alt; not before a restart: cache-bytes");
+    reads_again(&resolver, "changed: mount-root; not before a restart: cache-bytes");
     assert!(resolver.runs() && !resolver.log().contains("panicked"), "{}", resolver.log());
 }
 

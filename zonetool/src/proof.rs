@@ -98,6 +98,14 @@ pub enum ProofError {
     /// The proven entry is not of the name.
     #[error("the proof does not verify: the entry is not of this name")]
     Entry,
+    /// Of another network than `--network` says.
+    #[error("the proof is of the network {found}, and --network says {wanted}")]
+    OtherNetwork {
+        /// The network in the file.
+        found: Network,
+        /// The one that was asked for.
+        wanted: Network,
+    },
     /// Of another name.
     #[error("the proof is of {found}, not of {expected}")]
     OtherName {

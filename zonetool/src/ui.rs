@@ -36,6 +36,8 @@ pub struct Ui {
     json: bool,
     /// Whether standard output carries a channel's data.
     piped: bool,
+    /// Whether there are several results: as JSON each is on a line of its own.
+    several: bool,
 }
 
 /// Standard output can't be written: the disk is full, or the reader is gone.
@@ -110,12 +112,17 @@ fn json_line(value: &impl Serialize) -> String {
 impl Ui {
     /// Output as text, or as JSON.
     pub fn new(json: bool) -> Self {
-        Ui { json, piped: false }
+        Ui { json, piped: false, several: false }
     }
 
     /// Nothing of ours to standard output: it is somebody else's.
     pub fn with_piped_stdout(self) -> Self {
         Ui { piped: true, ..self }
+    }
+
+    /// For a command with several results.
+    pub fn with_several_results(self) -> Self {
+        Ui { several: true, ..self }
     }
 
     /// Something that happened beside a pipe: `text` for people, `value` for scripts, on a line of
@@ -163,7 +170,11 @@ impl Ui {
         text: &str,
         value: &impl Serialize,
     ) -> Result<(), OutputError> {
-        let out = if self.json { escape_json(value) } else { escape_terminal(text) };
+        let out = match (self.json, self.several) {
+            (true, false) => escape_json(value),
+            (true, true) => json_line(value),
+            (false, _) => escape_terminal(text),
+        };
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{}", out.trim_end_matches('\n'))?;
         Ok(stdout.flush()?)

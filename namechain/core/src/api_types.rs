@@ -19,7 +19,7 @@ pub use node::{
     HoldInfo, NextBranch, OtherTip, PeerCounts, PeerInfo, Peers, Price, ProtocolInfo, Status,
     SyncInfo,
 };
-pub use trust::TrustAnchor;
+pub use trust::{TrustAnchor, ZoneAnchor};
 
 use crate::{
     codec::{Decode, DecodeError, Encode},

@@ -5,7 +5,7 @@ mod common;
 
 use common::{LATE, Miner, NETWORK, key, name};
 use namechain_core::{
-    chain::{Accepted, Chain, ChainError, NameLookup, Storage},
+    chain::{Accepted, Chain, ChainError, Change, NameLookup, Storage},
     consensus::{difficulty::next_due, work::PowHasher},
     miner::search_nonce,
     types::{Block, Hash, Header},
@@ -233,7 +233,8 @@ fn a_held_branch_that_is_followed_at_once_is_held_no_more() {
 /// |           \- 11' - ... - 161'     held
 /// \- 1" - ... - 162"                  followed once nothing is live any more
 /// ```
-/// Where the held branch departs follows our own reorganisations.
+/// Where the held branch departs follows our own reorganisations, also when the program is killed
+/// between the commit of the move and that of the hold.
 #[test]
 fn a_held_branch_departs_where_it_departs_from_what_is_followed_now() {
     let mut ours = miner();
@@ -245,18 +246,25 @@ fn a_held_branch_departs_where_it_departs_from_what_is_followed_now() {
     branch.extend(held.mine_empty(150));
     let (mut other, mut third) = other_miner();
     third.extend(other.mine_empty(161));
-    let mut node = Follower::new();
+    let storage = Miner::new().storage;
+    let mut node = Follower { chain: Chain::open(NETWORK, storage.clone()).unwrap(), now: 0 };
     node.follow(&trunk);
     assert!(!node.learn(&branch));
     assert_eq!(node.chain.hold().unwrap().fork_height, 10);
     let late = ours.mine_empty(1);
     node.now = late[0].header.time + 3_601;
     node.follow(&late);
+    let before = storage.following().unwrap().unwrap();
     assert!(node.learn(&third));
     assert_eq!(node.chain.tip_id(), other.chain.tip_id());
-    let hold = node.chain.hold().unwrap();
     let first = trunk[0].header.id(NETWORK);
-    assert_eq!((hold.fork_height, hold.first, hold.tip), (0, first, held.chain.tip_id()));
+    let departs_at_genesis = |chain: &Chain| {
+        let hold = chain.hold().unwrap();
+        assert_eq!((hold.fork_height, hold.first, hold.tip), (0, first, held.chain.tip_id()));
+    };
+    departs_at_genesis(&node.chain);
+    storage.commit(vec![Change::Following(before)], true).unwrap();
+    departs_at_genesis(&Chain::open(NETWORK, storage).unwrap());
 }
 
 /// A restart forgets neither that the chain was followed live nor how long the other has led.

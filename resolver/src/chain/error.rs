@@ -44,6 +44,9 @@ pub enum RemoteError {
     /// The node refused the request.
     #[error("the node at {0} refused: {1}")]
     Refused(String, String),
+    /// The node has too much to do (429, 503).
+    #[error("the node at {0} is busy: {1}")]
+    Busy(String, String),
     /// The answer can't be parsed.
     #[error("the node at {0} sent an invalid answer: {1}")]
     Malformed(String, String),

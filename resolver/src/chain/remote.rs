@@ -38,6 +38,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_STATUS_AGE: Duration = Duration::from_millis(100);
 /// How long a failure is remembered before the node is asked again.
 const MAX_FAILURE_AGE: Duration = Duration::from_secs(1);
+/// For how long after its last status a node may be busy: answers are from the tip of then. A block
+/// takes as long to reach a node.
+const MAX_BUSY: Duration = Duration::from_secs(10);
 /// The longest body that is read: an entry and its proof in hexadecimal are below 32 KiB.
 const MAX_BODY_BYTES: usize = 64 << 10;
 /// The most names that are cached for one tip.
@@ -52,9 +55,18 @@ pub struct Remote {
     client: reqwest::Client,
     expected: Option<Network>,
     network: OnceLock<Network>,
-    status: AsyncMutex<Option<(Instant, Result<Status, RemoteError>)>>,
+    status: AsyncMutex<LastStatus>,
     known: Mutex<TipCache>,
     requests: Semaphore,
+}
+
+/// What the node said last.
+#[derive(Default)]
+struct LastStatus {
+    /// Its last answer, whatever it was, and when.
+    answer: Option<(Instant, Result<Status, RemoteError>)>,
+    /// Its last status, and when.
+    status: Option<(Instant, Status)>,
 }
 
 /// Proven states of names at one tip.
@@ -65,6 +77,18 @@ struct TipCache {
     /// The number of this tip, counted from 1.
     epoch: u32,
     names: HashMap<Name, NameState>,
+}
+
+impl LastStatus {
+    /// An answer, or instead of "busy" the last status, for a while.
+    fn or_while_busy(&self, answer: Result<Status, RemoteError>) -> Result<Status, RemoteError> {
+        match (&answer, &self.status) {
+            (Err(RemoteError::Busy(..)), Some((at, status))) if at.elapsed() < MAX_BUSY => {
+                Ok(status.clone())
+            }
+            _ => answer,
+        }
+    }
 }
 
 impl Remote {
@@ -118,16 +142,19 @@ impl Remote {
     pub async fn status(&self) -> Result<Status, RemoteError> {
         // Callers that come while a request is in progress wait here, and take its result.
         let mut last = self.status.lock().await;
-        if let Some((at, result)) = last.as_ref() {
+        if let Some((at, result)) = &last.answer {
             let age = if result.is_ok() { MAX_STATUS_AGE } else { MAX_FAILURE_AGE };
             if at.elapsed() < age {
-                return result.clone();
+                return last.or_while_busy(result.clone());
             }
         }
         let result =
             self.get::<Status>("/v1/status").await.and_then(|status| self.check_network(status));
-        *last = Some((now(), result.clone()));
-        result
+        if let Ok(status) = &result {
+            last.status = Some((now(), status.clone()));
+        }
+        last.answer = Some((now(), result.clone()));
+        last.or_while_busy(result)
     }
 
     fn check_network(&self, status: Status) -> Result<Status, RemoteError> {
@@ -175,10 +202,10 @@ impl Remote {
         if !response.status().is_success() {
             let why = serde_json::from_slice::<Refusal>(&body)
                 .map_or_else(|_| response.status().to_string(), |refusal| refusal.message);
-            return Err(RemoteError::Refused(
-                self.url.clone(),
-                why.chars().filter(|c| !c.is_control()).collect(),
-            ));
+            let why = why.chars().filter(|c| !c.is_control()).collect();
+            let is_busy = matches!(response.status().as_u16(), 429 | 503);
+            let kind = if is_busy { RemoteError::Busy } else { RemoteError::Refused };
+            return Err(kind(self.url.clone(), why));
         }
         serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))
     }
@@ -314,7 +341,7 @@ impl ChainSource for Remote {
     fn epoch(&self) -> Option<u32> {
         // While a request holds the lock, the status will be known in a moment.
         let last = self.status.try_lock().ok()?;
-        let (at, Ok(status)) = last.as_ref()? else { return None };
+        let (at, Ok(status)) = last.answer.as_ref()? else { return None };
         (status.synced && at.elapsed() < MAX_STATUS_AGE).then(|| self.epoch_of(status))
     }
 
@@ -334,6 +361,25 @@ impl ChainSource for Remote {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_busy_node_is_believed_for_a_while() {
+        let zero = Hash::ZERO;
+        let status = format!(
+            r#"{{"version":"0.1.0","network":"dev","height":3,"tip":"{zero}","tip_time":1,"work":"9","serve_depth":0,"served_height":3,"synced":true,"mempool_operations":0,"mempool_bytes":0,"mining":"off","mining_hashes":0}}"#
+        );
+        let status: Status = serde_json::from_str(&status).unwrap();
+        let url = || "http://127.0.0.1:7380".to_owned();
+        let busy = || Err(RemoteError::Busy(url(), "too many requests".into()));
+        let mut last = LastStatus::default();
+        assert!(last.or_while_busy(busy()).is_err(), "it has said nothing yet");
+        last.status = Some((now(), status.clone()));
+        assert!(last.or_while_busy(busy()).is_ok());
+        let gone = Err(RemoteError::Unreachable(url(), "no answer in time".into()));
+        assert!(last.or_while_busy(gone).is_err());
+        last.status = Some((now().checked_sub(MAX_BUSY).unwrap(), status));
+        assert!(last.or_while_busy(busy()).is_err());
+    }
 
     /// Only a node on this machine is trusted like one in this process.
     #[test]

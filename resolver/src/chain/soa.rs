@@ -2,16 +2,15 @@
 
 use hickory_proto::rr::{Name, RData, Record, rdata::SOA};
 
-use super::mount::ALT_LABELS;
+use super::mount::Suffix;
 
-/// The negative TTL below `namechain.alt.`, in seconds: the next block can change it.
-const ALT_NEGATIVE_TTL_SECS: u32 = 30;
+/// The negative TTL below a suffix, in seconds: the next block can change it.
+pub const SUFFIX_NEGATIVE_TTL_SECS: u32 = 30;
 
-/// The SOA of `namechain.alt.`. It is the same for all names, each of which changes in its own
-/// time; the zone is never transferred, so the serial has no use.
-pub fn alt_soa() -> Record {
-    let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
-    soa(zone, 1, ALT_NEGATIVE_TTL_SECS)
+/// The SOA of a suffix, such as `namechain.alt.`. It is the same for all names, each of which
+/// changes in its own time; the zone is never transferred, so the serial has no use.
+pub fn suffix_soa(suffix: &Suffix) -> Record {
+    soa(suffix.name(), 1, SUFFIX_NEGATIVE_TTL_SECS)
 }
 
 /// The SOA of a zone that exists only here. The primary server is the zone itself, the mailbox

@@ -183,14 +183,14 @@ fn read_block_time(bytes: &[u8]) -> Option<(BlockTime, &[u8])> {
 }
 
 fn encode_mounts(mounts: Mounts) -> u8 {
-    u8::from(mounts.root) | (u8::from(mounts.alt) << 1)
+    u8::from(mounts.root) | (mounts.suffixes.id() << 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BOTH: Mounts = Mounts { root: true, alt: true };
+    const BOTH: Mounts = Mounts::BOTH;
     const MARKS: ChainMarks = ChainMarks { fork: Some(7), is_old: true };
     const RANGE: BlockRange = BlockRange {
         from: BlockTime { height: 5, time: 1 << 40 },
@@ -220,10 +220,7 @@ mod tests {
         let validity = Validity::decode(&bytes).unwrap();
         assert_eq!((validity.options(), validity.period()), (&b"options"[..], 7));
         assert_eq!(validity.dependencies().collect::<Vec<_>>(), all);
-        assert!(
-            validity.matches_mounts(BOTH)
-                && !validity.matches_mounts(Mounts { root: false, alt: true })
-        );
+        assert!(validity.matches_mounts(BOTH) && !validity.matches_mounts(Mounts::SUFFIX));
         for cut in 0..bytes.len() {
             // Whatever is missing is missing at the end.
             let some = Validity::decode(&bytes[..cut])

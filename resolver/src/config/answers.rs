@@ -2,8 +2,9 @@
 
 use hickory_proto::rr::Name;
 
-use super::{error::ConfigError, settings::NeverChain, value::read_value};
+use super::{error::ConfigError, one_or_many::OneOrMany, settings::NeverChain, value::read_value};
 use crate::{
+    chain::mount::{Suffix, SuffixError, Suffixes},
     dns::{cookie::Policy, names::MAX_LABEL_BYTES},
     upstream::Rebind,
 };
@@ -12,6 +13,20 @@ use crate::{
 pub fn cookies(given: Option<&str>) -> Result<Policy, ConfigError> {
     let read = |text| read_value("cookies", text, "is neither off nor on nor require");
     given.map_or(Ok(Policy::default()), read)
+}
+
+/// The suffixes below which names of the chain are.
+pub fn suffixes(given: Option<&OneOrMany>) -> Result<Suffixes, ConfigError> {
+    let Some(OneOrMany(texts)) = given else { return Ok(Suffixes::CANONICAL) };
+    let wrong = |value: String, error: SuffixError| ConfigError::Value {
+        place: "suffixes".into(),
+        value,
+        why: error.to_string(),
+    };
+    let read =
+        |text: &String| Suffix::parse(text.trim()).map_err(|error| wrong(text.clone(), error));
+    let list: Vec<Suffix> = texts.iter().map(read).collect::<Result<_, _>>()?;
+    Suffixes::new(&list).map_err(|error| wrong(texts.join(", "), error))
 }
 
 /// Which names at the root are left to the network.

@@ -23,7 +23,6 @@ impl Changes {
         live("hedge-ms", old.hedge == new.hedge);
         live("min-ttl-seconds or max-ttl-seconds", old.ttl == new.ttl);
         live("mount-root", old.mounts.root == new.mounts.root);
-        live("mount-alt", old.mounts.alt == new.mounts.alt);
         live("never-chain or never-chain-auto", old.never_chain == new.never_chain);
         live("dotless-addresses", old.dotless_addresses == new.dotless_addresses);
         live("allow", old.allow == new.allow);
@@ -35,6 +34,7 @@ impl Changes {
         let mut restart = |key, same: bool| changes.restart.extend((!same).then_some(key));
         restart("network, node, api, admin-socket or data-dir", old.chain == new.chain);
         restart("sign", old.sign == new.sign);
+        restart("suffixes", old.mounts.suffixes == new.mounts.suffixes);
         restart("listen", old.listen == new.listen);
         restart("encrypted", old.encrypted == new.encrypted);
         restart("workers or fast-path", old.udp == new.udp);

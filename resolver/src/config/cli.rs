@@ -38,7 +38,7 @@ Environment: NAMECHAIN_NETWORK, _LISTEN, _API, _UPSTREAM, _DATA_DIR, _CONFIG, _N
 _P2P_LISTEN, _PEER, _MINE, _MINE_THREADS, _NO_MDNS, _ALLOW_HOST, _ADMIN_SOCKET; several values are separated by commas. Flags override the environment, the environment
 overrides the file. NAMECHAIN_LOG sets the log level: error, warn, info, debug, resolver=debug.
 
-Keys of the file only: mount-alt = true, allow = [\"192.168.0.0/16\"] (networks that may send queries),
+Keys of the file only: suffixes = [\"namechain.alt\"], allow = [\"192.168.0.0/16\"] (networks that may send queries),
 cache-bytes, workers (threads for UDP), fast-path = false, upstream-timeout-ms,
 hedge-ms, serve-stale-seconds, min-ttl-seconds, max-ttl-seconds,
 upstream = [] (no upstream), and the tables

@@ -51,8 +51,8 @@ pub struct File {
     pub allow_host: Option<Vec<String>>,
     /// Whether names are mounted at the root.
     pub mount_root: Option<bool>,
-    /// Whether names are mounted under `namechain.alt.`.
-    pub mount_alt: Option<bool>,
+    /// The suffixes below which names are mounted.
+    pub suffixes: Option<OneOrMany>,
     /// Last labels that are left to the network.
     pub never_chain: Option<Vec<String>>,
     /// Whether labels that this machine uses are left to the network too.

@@ -122,6 +122,7 @@ impl Merge {
             (None, Some(text)) => read_value("query-log", &text, LOGGED)?,
             (None, None) => QueryLogMode::default(),
         };
+        let suffixes = answers::suffixes(file.suffixes.as_ref())?;
         let on_dev = network == Some(Network::Dev);
         let sign = file.sign.into_config(&chain, env)?;
         Ok(Config {
@@ -129,7 +130,7 @@ impl Merge {
             sign,
             listen,
             upstreams,
-            zones: upstreams::zones(&file.forward)?,
+            zones: upstreams::zones(&file.forward, suffixes)?,
             recursive: upstreams::recursive(file.recursive),
             validate: validate::config(&file.validate)?,
             hedge: file.hedge_ms.map_or(defaults.first_retry, Duration::from_millis),
@@ -137,7 +138,7 @@ impl Merge {
             ttl,
             never_chain: answers::never_chain(file.never_chain.as_deref(), file.never_chain_auto)?,
             dotless_addresses: file.dotless_addresses.unwrap_or(true),
-            mounts: Mounts { root, alt: file.mount_alt.unwrap_or(true) },
+            mounts: Mounts { root, suffixes },
             allow,
             cache_bytes: file.cache_bytes.unwrap_or(CACHE_BYTES),
             upstream_timeout: file

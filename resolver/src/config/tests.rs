@@ -40,7 +40,7 @@ fn the_defaults() {
     assert_eq!(config.listen, [address("127.0.0.1:5300")]);
     assert_eq!(config.upstreams, None, "the machine's own");
     assert_eq!(config.validate.mode, crate::upstream::ValidateMode::Auto);
-    assert_eq!(config.mounts, Mounts { root: true, alt: true });
+    assert_eq!(config.mounts, Mounts::BOTH);
     let ChainConfig::Embedded { network, api, .. } = config.chain else {
         panic!("a node of its own")
     };
@@ -280,6 +280,14 @@ fn what_is_wrong_is_said_in_one_line() {
             "write its upstreams as upstream",
         ),
         ("", vec![], Some("[[forward]]\nzone = 'alt'\nupstream = '9.9.9.9'"), "names of the chain"),
+        (
+            "",
+            vec![],
+            Some("suffixes = 'n.internal'\n[[forward]]\nzone = 'internal'\nupstream = '9.9.9.9'"),
+            "names of the chain",
+        ),
+        ("", vec![], Some("suffixes = ['chain.example']"), "are delegated in DNS"),
+        ("", vec![], Some("suffixes = ['namechain.alt', 'NAMECHAIN.alt.']"), "one of them twice"),
         (
             "",
             vec![],

@@ -3,7 +3,7 @@
 use hickory_proto::rr::Name;
 
 use super::{error::ConfigError, file, one_or_many};
-use crate::chain::mount::ALT_LABELS;
+use crate::chain::mount::Suffixes;
 use crate::upstream::{ForwardZone, Options, RecursiveConfig, Upstream};
 
 /// The upstreams of the flags, or else of the file; `None` if neither has any.
@@ -31,12 +31,15 @@ pub fn upstreams(
     Ok(Some(all))
 }
 
-/// The zones with upstreams of their own.
-pub fn zones(tables: &[file::ForwardTable]) -> Result<Vec<ForwardZone>, ConfigError> {
+/// The zones with upstreams of their own. None has names below one of the suffixes.
+pub fn zones(
+    tables: &[file::ForwardTable],
+    suffixes: Suffixes,
+) -> Result<Vec<ForwardZone>, ConfigError> {
     let mut zones: Vec<ForwardZone> = Vec::new();
     for table in tables {
         let wrong = |why: &str| value("forward", &table.zone, why.to_owned());
-        let zone = read_zone(&table.zone).map_err(wrong)?;
+        let zone = read_zone(&table.zone, suffixes).map_err(wrong)?;
         let upstreams = read_list("forward", Some(&table.upstream))?;
         if upstreams.is_empty() {
             return Err(wrong("has no upstream"));
@@ -72,15 +75,15 @@ fn read_list(
     texts.iter().map(read).collect()
 }
 
-fn read_zone(text: &str) -> Result<Name, &'static str> {
+fn read_zone(text: &str, suffixes: Suffixes) -> Result<Name, &'static str> {
     const WHAT: &str = "is not a zone's name, as in corp.example";
     let mut zone = Name::from_utf8(text.trim()).map_err(|_| WHAT)?.to_lowercase();
     zone.set_fqdn(true);
     if zone.is_root() {
         return Err("is the root: write its upstreams as upstream = [...]");
     }
-    let mount = Name::from_labels(ALT_LABELS.map(str::as_bytes)).map_err(|_| WHAT)?;
-    if zone.zone_of(&mount) || mount.zone_of(&zone) {
+    let overlaps = |suffix: Name| zone.zone_of(&suffix) || suffix.zone_of(&zone);
+    if suffixes.iter().any(|suffix| overlaps(suffix.name())) {
         return Err("contains names of the chain, which have no upstream");
     }
     Ok(zone)

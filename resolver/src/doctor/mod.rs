@@ -118,7 +118,7 @@ pub async fn examine(
     add(vec![signing::check(config.sign.as_ref())]);
     add(vec![clock::assess(now, &signed, status.as_ref().map(|status| status.tip_time))]);
     if running {
-        add(running::check(&config.listen, api(&config.chain)).await);
+        add(running::check(&config.listen, api(&config.chain), config.mounts.suffixes).await);
     }
     worst
 }

@@ -6,7 +6,7 @@ use hickory_proto::rr::{Name, RecordType};
 
 use super::{Finding, QUESTION_TIMEOUT};
 use crate::{
-    chain::mount::ALT_LABELS,
+    chain::mount::{Suffix, Suffixes},
     dns::query::Question,
     upstream::{Upstream, Upstreams, UpstreamsConfig},
 };
@@ -15,7 +15,11 @@ use crate::{
 const LOOP_METRIC: &str = "namechain_dns_upstream_forwarding_loop{upstream=\"";
 
 /// Checks the running resolver.
-pub async fn check(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Finding> {
+pub async fn check(
+    listen: &[SocketAddr],
+    api: Option<SocketAddr>,
+    suffixes: Suffixes,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for address in listen {
         let at = if address.ip().is_unspecified() {
@@ -24,7 +28,9 @@ pub async fn check(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Findin
             *address
         };
         for (how, upstream) in [("UDP", Upstream::Plain(at)), ("TCP", Upstream::Tcp(at))] {
-            findings.push(check_answers(how, at, upstream).await);
+            for suffix in suffixes.iter() {
+                findings.push(check_answers(how, at, upstream.clone(), suffix).await);
+            }
         }
     }
     if let Some(api) = api {
@@ -33,8 +39,8 @@ pub async fn check(listen: &[SocketAddr], api: Option<SocketAddr>) -> Vec<Findin
     findings
 }
 
-/// Queries it for what no other server has: the SOA of `namechain.alt.`.
-async fn check_answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding {
+/// Queries it for what no other server has: the SOA of a suffix.
+async fn check_answers(how: &str, at: SocketAddr, upstream: Upstream, suffix: &Suffix) -> Finding {
     let about = "resolver";
     let config = UpstreamsConfig {
         upstreams: vec![upstream],
@@ -46,22 +52,21 @@ async fn check_answers(how: &str, at: SocketAddr, upstream: Upstream) -> Finding
         Ok(legacy) => legacy,
         Err(error) => return Finding::bad(about, error.to_string(), remedy),
     };
-    let zone = Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default();
     let started = legacy.now();
-    match legacy.resolve(&question(zone, RecordType::SOA)).await {
+    match legacy.resolve(&question(suffix.name(), RecordType::SOA)).await {
         Ok(reply) if reply.message.metadata.authoritative || !reply.message.answers.is_empty() => {
             let took = legacy.now().saturating_sub(started).as_micros();
             Finding::ok(about, format!("{at} answers over {how} in {took} us"))
         }
         Ok(reply) => {
             let found = format!(
-                "{at} answers over {how}, but not for namechain.alt.: {:?}",
+                "{at} answers over {how}, but not for {suffix}: {:?}",
                 reply.message.metadata.response_code
             );
             Finding::warn(
                 about,
                 found,
-                "mount-alt is off, or another program uses the port: see above",
+                "the running resolver has other suffixes, or another program uses the port: see above",
             )
         }
         Err(error) => {

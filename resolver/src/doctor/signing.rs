@@ -18,7 +18,7 @@ pub fn check(sign: Option<&SignConfig>) -> Finding {
     }
     match Signer::open(&sign.key, sign.algorithm) {
         Ok(signer) => {
-            let tag = signer.anchor().tag;
+            let tag = signer.key_tag();
             Finding::ok(about, format!("names of the chain are signed with key {tag} in {path}"))
         }
         Err(error @ SignError::Permissions(..)) => {

@@ -7,13 +7,17 @@ use hickory_proto::{
 };
 
 use crate::{
-    chain::{mount::Mount, soa::alt_soa, zone::DelegationPoint},
+    chain::{
+        mount::{Mount, Suffix},
+        soa::{SUFFIX_NEGATIVE_TTL_SECS, suffix_soa},
+        zone::DelegationPoint,
+    },
     dns::{
         ede::Ede,
         query::Question,
         rtype::{DNSKEY, NS, SOA},
     },
-    dnssec::sign::{Denial, SignError, Signer, Signing},
+    dnssec::sign::{Denial, Period, SignError, Signer, Signing},
     resolve::answer::Answer,
 };
 
@@ -21,8 +25,9 @@ use crate::{
 pub(super) struct ChainAnswers<'p> {
     /// The signer, if signing is on.
     signer: Option<&'p Signer>,
-    /// The signing of this answer; `None` if the client did not ask for signatures.
-    signing: Option<Signing<'p>>,
+    /// What signs this answer, and for which period; `None` if the client did not ask for
+    /// signatures.
+    signing: Option<(&'p Signer, Period)>,
     /// Whether the client understands compact denials (CO).
     compact_ok: bool,
     /// Whether the chain was validated by a node in this process or on this machine.
@@ -33,29 +38,38 @@ impl<'p> ChainAnswers<'p> {
     /// The form for `question`. `authentic`: whether the chain was validated locally.
     pub(super) fn new(signer: Option<&'p Signer>, question: &Question, authentic: bool) -> Self {
         ChainAnswers {
-            signing: signer.filter(|_| question.dnssec_ok).map(Signer::begin),
+            signing: signer.filter(|_| question.dnssec_ok).map(|signer| (signer, signer.period())),
             signer,
             compact_ok: question.compact_ok,
             authentic,
         }
     }
 
-    /// The answer for `namechain.alt.` itself.
-    pub(super) fn mount_point(&self, question: &Question, name: &Name) -> Answer {
+    /// The answer for a suffix itself.
+    pub(super) fn mount_point(
+        &self,
+        suffix: &'static Suffix,
+        question: &Question,
+        name: &Name,
+    ) -> Answer {
+        let (mount, soa) = (Mount::Suffix(suffix), suffix_soa(suffix));
         let mut types = vec![SOA];
         types.extend(self.signer.map(|_| DNSKEY));
         match (question.qtype, self.signer) {
-            (RecordType::SOA, _) => self.records(Mount::Alt, vec![alt_soa()]),
-            (RecordType::DNSKEY, Some(signer)) => self.records(Mount::Alt, vec![signer.dnskey()]),
             // One RRset is a full answer to ANY (RFC 8482 §4.1).
-            (RecordType::ANY, _) => self.records(Mount::Alt, vec![alt_soa()]),
-            _ => self.negative(Mount::Alt, question, name, Denial::Data(types), alt_soa()),
+            (RecordType::SOA | RecordType::ANY, _) => self.records(mount, vec![soa]),
+            (RecordType::DNSKEY, Some(signer)) => {
+                self.records(mount, vec![signer.dnskey(suffix.name())])
+            }
+            _ => self.negative(mount, question, name, Denial::Data(types), soa),
         }
     }
 
     /// The signing at a mount: names at the root are not in the signed zone.
     fn signing(&self, mount: Mount) -> Option<Signing<'p>> {
-        self.signing.filter(|_| mount == Mount::Alt)
+        let Mount::Suffix(suffix) = mount else { return None };
+        let (signer, period) = self.signing?;
+        Some(signer.begin(suffix.name(), period))
     }
 
     /// Records of the zone.
@@ -65,7 +79,7 @@ impl<'p> ChainAnswers<'p> {
             return Answer { authoritative: true, answers: records, ..answer };
         };
         let signed = signing.period().number();
-        match sign(signing, records) {
+        match sign(&signing, records) {
             Ok(answers) => Answer { authoritative: true, answers, signed, ..answer },
             Err(error) => unsigned(&error),
         }
@@ -117,7 +131,7 @@ impl<'p> ChainAnswers<'p> {
         let referral = Answer { authorities: cut.ns, additionals: cut.glue, ..Answer::default() };
         let Some(signing) = self.signing(mount) else { return referral };
         let proof = match cut.ds.is_empty() {
-            true => signing.deny(&cut.at, &Denial::Data(vec![NS]), alt_soa().ttl),
+            true => signing.deny(&cut.at, &Denial::Data(vec![NS]), SUFFIX_NEGATIVE_TTL_SECS),
             false => signing.sign(cut.ds),
         };
         match proof {
@@ -132,7 +146,7 @@ impl<'p> ChainAnswers<'p> {
 
 /// Signs the RRsets of an answer. The CNAME after a DNAME is synthesized and has no signature (RFC
 /// 6672 §5.3.1).
-fn sign(signing: Signing<'_>, mut records: Vec<Record>) -> Result<Vec<Record>, SignError> {
+fn sign(signing: &Signing<'_>, mut records: Vec<Record>) -> Result<Vec<Record>, SignError> {
     let is_dname = |record: &Record| record.record_type() == RecordType::from(39);
     let made = match records.as_slice() {
         [first, .., last] if is_dname(first) && last.record_type() == RecordType::CNAME => {

@@ -30,7 +30,7 @@ use crate::{
     chain::{
         ChainError, ChainSource, NameState,
         mount::{Mount, Mounts},
-        soa::alt_soa,
+        soa::suffix_soa,
         zone::{DelegationPoint, NameServer, ZoneAnswer, ZoneView},
     },
     dns::{ede::Ede, query::Question},
@@ -134,9 +134,11 @@ impl Pipeline {
                 let designated = self.designated.answer(question, name);
                 designated.unwrap_or_else(|| special::answer(special, question, name)).into()
             }
-            Route::MountPoint => chain_answers.mount_point(question, name).into(),
-            Route::NoSuchName => {
-                chain_answers.negative(Mount::Alt, question, name, Denial::Name, alt_soa()).into()
+            Route::MountPoint(suffix) => chain_answers.mount_point(suffix, question, name).into(),
+            Route::NoSuchName(suffix) => {
+                let soa = suffix_soa(suffix);
+                let mount = Mount::Suffix(suffix);
+                chain_answers.negative(mount, question, name, Denial::Name, soa).into()
             }
             Route::Chain(label, mount) => self.chain(query, label, mount, steps, builder).await,
             Route::Legacy => {
@@ -217,10 +219,9 @@ impl Pipeline {
                 builder.depend_on(None);
                 return self.legacy(question, name).await;
             }
-            (Ok(NameState::Unregistered), Mount::Alt) => {
-                return chain_answers
-                    .negative(mount, question, name, Denial::Name, alt_soa())
-                    .into();
+            (Ok(NameState::Unregistered), Mount::Suffix(suffix)) => {
+                let soa = suffix_soa(suffix);
+                return chain_answers.negative(mount, question, name, Denial::Name, soa).into();
             }
             (Ok(NameState::Contested { fork }), _) => {
                 builder.depend_on(None);
@@ -442,7 +443,7 @@ fn describe_lookup(label: &ChainName, looked: &Result<NameState, ChainError>) ->
 fn origin_of(route: &Route) -> Origin {
     match route {
         Route::Special(_) => Origin::Special,
-        Route::MountPoint | Route::NoSuchName | Route::Chain(..) => Origin::Chain,
+        Route::MountPoint(_) | Route::NoSuchName(_) | Route::Chain(..) => Origin::Chain,
         Route::Legacy => Origin::Refused,
     }
 }

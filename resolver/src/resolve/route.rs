@@ -9,7 +9,7 @@ use namechain_core::types::{Name, Reserved};
 use smallvec::SmallVec;
 
 use crate::{
-    chain::mount::{ALT_LABELS, Mount, Mounts},
+    chain::mount::{Mount, Mounts, Suffix},
     resolve::{special, special::Special},
 };
 
@@ -18,10 +18,10 @@ use crate::{
 pub enum Route {
     /// A special-use name, answered locally by its own rules.
     Special(&'static Special),
-    /// `namechain.alt.` itself.
-    MountPoint,
-    /// Below `namechain.alt.`, with a label that can't be a name of the chain: it does not exist.
-    NoSuchName,
+    /// A suffix itself, such as `namechain.alt.`.
+    MountPoint(&'static Suffix),
+    /// Below a suffix, with a label that can't be a name of the chain: it does not exist.
+    NoSuchName(&'static Suffix),
     /// A name that may be registered on the chain, or a name below it.
     Chain(Name, Mount),
     /// Legacy DNS.
@@ -36,12 +36,12 @@ impl Route {
             Route::Special(_) => {
                 format!("{name} is a special-use name: answered locally, never sent upstream")
             }
-            Route::MountPoint => format!("{name} is the zone of the chain"),
-            Route::NoSuchName => {
-                format!("{name} is below namechain.alt., with a label that no name can have")
+            Route::MountPoint(_) => format!("{name} is the zone of the chain"),
+            Route::NoSuchName(suffix) => {
+                format!("{name} is below {suffix}, with a label that no name can have")
             }
-            Route::Chain(label, Mount::Alt) => {
-                format!("{name} is for the chain: {label}, below namechain.alt.")
+            Route::Chain(label, Mount::Suffix(suffix)) => {
+                format!("{name} is for the chain: {label}, below {suffix}")
             }
             Route::Chain(label, Mount::Root) => {
                 format!(
@@ -108,15 +108,11 @@ fn route_labels(labels: &[&[u8]], mounts: Mounts) -> Route {
 
 /// The source for a name, if more than its last label decides.
 fn route_by_suffix(labels: &[&[u8]], mounts: Mounts) -> Option<Route> {
-    if mounts.alt
-        && let [above @ .., namechain, alt] = labels
-        && namechain.eq_ignore_ascii_case(ALT_LABELS[0].as_bytes())
-        && alt.eq_ignore_ascii_case(ALT_LABELS[1].as_bytes())
-    {
+    if let Some((suffix, above)) = mounts.suffixes.find(labels) {
         return Some(match above.last().map(|label| chain_name(label)) {
-            None => Route::MountPoint,
-            Some(None) => Route::NoSuchName,
-            Some(Some(name)) => Route::Chain(name, Mount::Alt),
+            None => Route::MountPoint(suffix),
+            Some(None) => Route::NoSuchName(suffix),
+            Some(Some(name)) => Route::Chain(name, Mount::Suffix(suffix)),
         });
     }
     if mounts.root && special::is_canary(labels) {
@@ -128,7 +124,7 @@ fn route_by_suffix(labels: &[&[u8]], mounts: Mounts) -> Option<Route> {
 /// Whether the name of a question (uncompressed QNAME, QTYPE, QCLASS) may be registered on the
 /// chain, or is below one that may, at the root.
 pub fn is_registrable(question: &[u8]) -> bool {
-    let route = route_question(question, Mounts { root: true, alt: true });
+    let route = route_question(question, Mounts::BOTH);
     matches!(route, Route::Chain(_, Mount::Root))
 }
 
@@ -145,7 +141,7 @@ pub fn chain_name(label: &[u8]) -> Option<Name> {
 mod tests {
     use super::*;
 
-    const BOTH: Mounts = Mounts { root: true, alt: true };
+    const BOTH: Mounts = Mounts::BOTH;
 
     fn routed(name: &str, mounts: Mounts) -> String {
         let dns_name = DnsName::from_ascii(name).unwrap();
@@ -158,9 +154,10 @@ mod tests {
         }
         match decided {
             Route::Special(special) => format!("special {}", special.zone),
-            Route::MountPoint => "mount point".into(),
-            Route::NoSuchName => "no such name".into(),
-            Route::Chain(name, mount) => format!("{name} at {mount:?}"),
+            Route::MountPoint(suffix) => format!("mount point {suffix}"),
+            Route::NoSuchName(_) => "no such name".into(),
+            Route::Chain(name, Mount::Root) => format!("{name} at Root"),
+            Route::Chain(name, Mount::Suffix(suffix)) => format!("{name} at {suffix}"),
             Route::Legacy => "legacy".into(),
         }
     }
@@ -184,9 +181,9 @@ mod tests {
             ("a.b.c.d.alice.", "alice at Root"),
             ("_25._tcp.alice.", "alice at Root"),
             ("alice.com.", "legacy"),
-            ("alice.namechain.alt.", "alice at Alt"),
-            ("www.Alice.NameChain.ALT.", "alice at Alt"),
-            ("namechain.alt.", "mount point"),
+            ("alice.namechain.alt.", "alice at namechain.alt."),
+            ("www.Alice.NameChain.ALT.", "alice at namechain.alt."),
+            ("namechain.alt.", "mount point namechain.alt."),
             ("com.namechain.alt.", "no such name"),
             ("_x.namechain.alt.", "no such name"),
             ("ab.namechain.alt.", "no such name"),
@@ -213,11 +210,11 @@ mod tests {
 
     #[test]
     fn a_mount_that_is_off() {
-        let only_alt = Mounts { root: false, alt: true };
+        let only_alt = Mounts::SUFFIX;
         assert_eq!(routed("alice.", only_alt), "legacy");
         assert_eq!(routed("use-application-dns.net.", only_alt), "legacy");
-        assert_eq!(routed("alice.namechain.alt.", only_alt), "alice at Alt");
-        let only_root = Mounts { root: true, alt: false };
+        assert_eq!(routed("alice.namechain.alt.", only_alt), "alice at namechain.alt.");
+        let only_root = Mounts::ROOT;
         assert_eq!(routed("alice.", only_root), "alice at Root");
         assert_eq!(
             routed("alice.namechain.alt.", only_root),

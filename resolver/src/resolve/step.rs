@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    const MOUNTS: Mounts = Mounts { root: true, alt: true };
+    const MOUNTS: Mounts = Mounts::BOTH;
 
     fn name(text: &str) -> Name {
         Name::from_ascii(text).unwrap()

@@ -11,7 +11,7 @@ use namechain_core::types::{Name as ChainName, Record, RecordSet};
 use super::bytes::{Bytes, wire};
 use crate::{
     chain::{
-        mount::Mount,
+        mount::{Mount, Suffix},
         zone::{Zone, ZoneAnswer, ZoneView},
     },
     dns::{
@@ -29,7 +29,7 @@ pub fn zone(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let (mount, suffix) = match bytes.byte() % 2 {
         0 => (Mount::Root, &b"\x05alice\0"[..]),
-        _ => (Mount::Alt, &b"\x05alice\x09namechain\x03alt\0"[..]),
+        _ => (Mount::Suffix(&Suffix::CANONICAL), &b"\x05alice\x09namechain\x03alt\0"[..]),
     };
     let questions: Vec<_> =
         (0..1 + bytes.byte() % 3).map(|_| (bytes.labels(), bytes.short())).collect();

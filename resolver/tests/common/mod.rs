@@ -131,7 +131,7 @@ impl Default for Setup {
     fn default() -> Self {
         Setup {
             upstreams: Vec::new(),
-            mounts: Mounts { root: true, alt: true },
+            mounts: Mounts::BOTH,
             delegation_port: 53,
             workers: None,
             signer: None,

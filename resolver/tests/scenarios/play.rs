@@ -124,7 +124,7 @@ async fn responder(
     let cache = Arc::new(legacy.new_cache());
     let clock = Arc::new(settings.now.map_or_else(Clock::start, Clock::at));
     let pipeline = Pipeline {
-        mounts: Mounts { root: true, alt: true },
+        mounts: Mounts::BOTH,
         root_policy: Default::default(),
         chain: Arc::new(Names::default()),
         legacy: Upstreams::new(legacy, cache.clone(), clock.clone())

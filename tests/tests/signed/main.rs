@@ -115,6 +115,39 @@ fn with_alice(machine: &Machine) -> (Daemon, User) {
     (resolver, user)
 }
 
+/// Below a second suffix everything is as below the first, signed with the same key.
+#[test]
+fn a_second_suffix_is_signed_like_the_first() {
+    if !tools::available("a_second_suffix_is_signed_like_the_first", &["dig", "delv", "unbound"]) {
+        return;
+    }
+    let config = "suffixes = ['namechain.alt', 'Namechain.internal.']\n";
+    let machine = Machine::with_config(Counting::start().addr, config);
+    let (resolver, user) = with_alice(&machine);
+    let dns = resolver.addr("dns");
+    let anchors = Anchors::of(&user, None);
+    let unbound = Validator::start(&anchors.unbound);
+    let dangling = DANGLING.map(|(name, rtype)| (name, rtype, true));
+    for (canonical, rtype, found) in QUESTIONS.into_iter().chain(dangling) {
+        let name = &(canonical[..canonical.len() - "namechain.alt.".len()].to_owned()
+            + "namechain.internal.");
+        let (verdict, said) = anchors.delv(dns, name, rtype);
+        assert_eq!(verdict, Verdict::Secure, "delv on {name} {rtype}: {said}");
+        assert!(!said.contains("namechain.alt"), "{name} {rtype}: {said}");
+        let (verdict, reply) = unbound.ask(name, rtype);
+        assert_eq!(verdict, Verdict::Secure, "unbound on {name} {rtype}: {reply:?}");
+        assert_eq!(reply.answer.is_empty(), !found, "{name} {rtype}: {reply:?}");
+    }
+    // The first is there too, and what is beside them is not.
+    let (verdict, said) = anchors.delv(dns, "www.alice.namechain.alt.", "A");
+    assert_eq!(verdict, Verdict::Secure, "{said}");
+    let told = user.zonetool(&["trust-anchor"]).ok().json();
+    assert_eq!(
+        (&told["zone"], &told["also"][0]["zone"]),
+        (&"namechain.alt.".into(), &"namechain.internal.".into())
+    );
+}
+
 /// Everything that can be asked is signed so that others find it right, by either algorithm.
 #[test]
 fn delv_and_unbound_say_secure() {

@@ -43,7 +43,7 @@ standard output has exactly one JSON document: the result, or
 added, never renamed. A time is in seconds of Unix time, with the same in RFC 3339 beside it:
 expires and expires_utc. While peer listen and peer dial run, standard output carries the data of
 the channel, and their JSON documents go to standard error, one a line. mine prints a document a
-block, one a line.";
+block, one a line, and renew --all a document a name.";
 
 const EXAMPLES: &str = "\
 Examples, with a node running (resolver --dev):
@@ -142,9 +142,8 @@ pub enum Command {
     Update(Update),
     /// Renew a name for another lease, in the last quarter of its lease or in the grace period
     ///
-    /// With --all every name of your key is renewed whose lease is in its last quarter, or over:
-    /// run it once a month and no name is lost. Names that are not due are listed with the day from
-    /// which they can be renewed. The first run reads all blocks, as list does.
+    /// With --all every name of your key for which that is possible now is renewed, one after the
+    /// other. What fails does not keep the others from being renewed: the command fails at the end.
     Renew(Renew),
     /// Offer a name to another key, which can accept it after a delay
     ///

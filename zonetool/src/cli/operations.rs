@@ -25,51 +25,8 @@ pub struct OperationArgs {
     pub waiting: WaitArgs,
 }
 
-/// Arguments of `renew`.
-#[derive(Debug, Args)]
-pub struct Renew {
-    /// The name: one label, such as alice
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    pub name: Option<String>,
-    /// Renew all names of your key that can be renewed now
-    #[arg(long, conflicts_with_all = ["with_recovery", "words_file"])]
-    pub all: bool,
-    /// Show what would be signed; sign and send nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// How long the signature is valid.
-    #[command(flatten)]
-    pub validity: ValidityArgs,
-    /// How to wait.
-    #[command(flatten)]
-    pub waiting: WaitArgs,
-    /// Sign with the recovery key instead of the owner key; the 24 words are asked for
-    #[arg(long)]
-    pub with_recovery: bool,
-    /// Where the words come from.
-    #[command(flatten)]
-    pub words: MnemonicArgs,
-    /// Confirm in advance; renewing never asks
-    #[arg(long, hide = true)]
-    pub yes: bool,
-}
-
-impl Renew {
-    /// The arguments for the one name that is given; none with `--all`.
-    pub fn of_one_name(&self) -> Option<KeyholderArgs> {
-        let operate = OperationArgs {
-            name: self.name.clone()?,
-            dry_run: self.dry_run,
-            yes: self.yes,
-            validity: self.validity,
-            waiting: self.waiting,
-        };
-        let (with_recovery, words) = (self.with_recovery, self.words.clone());
-        Some(KeyholderArgs { operate, with_recovery, words })
-    }
-}
-
-/// Arguments of `cancel` and `revoke`: by the owner or with the recovery key.
+/// Arguments of `cancel` and `revoke`, and of `renew` for one name: by the owner or with the
+/// recovery key.
 #[derive(Debug, Args)]
 pub struct KeyholderArgs {
     /// What all operations share.
@@ -81,6 +38,49 @@ pub struct KeyholderArgs {
     /// Where the words come from.
     #[command(flatten)]
     pub words: MnemonicArgs,
+}
+
+/// Arguments of `renew`.
+#[derive(Debug, Args)]
+pub struct Renew {
+    /// The name: one label, such as alice
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub name: Option<String>,
+    /// Renew all names of your key that can be renewed now
+    #[arg(long)]
+    pub all: bool,
+    /// Show what would be signed; sign and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long the signature is valid.
+    #[command(flatten)]
+    pub validity: ValidityArgs,
+    /// How to wait.
+    #[command(flatten)]
+    pub waiting: WaitArgs,
+    /// Sign with the recovery key instead of the owner key; the 24 words are asked for
+    #[arg(long, conflicts_with = "all")]
+    pub with_recovery: bool,
+    /// Where the words come from.
+    #[command(flatten)]
+    pub words: MnemonicArgs,
+}
+
+impl Renew {
+    /// As the arguments of an operation on one name.
+    pub fn of(&self, name: &str) -> KeyholderArgs {
+        KeyholderArgs {
+            operate: OperationArgs {
+                name: name.to_owned(),
+                dry_run: self.dry_run,
+                yes: false,
+                validity: self.validity,
+                waiting: self.waiting,
+            },
+            with_recovery: self.with_recovery,
+            words: self.words.clone(),
+        }
+    }
 }
 
 /// Where the 24 words come from.

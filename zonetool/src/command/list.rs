@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
 use namechain_core::{
-    api_types::{Standing, Status},
+    api_types::Standing,
     params::STATES_KEPT,
     types::{Hash, Name, Network, PublicKey},
 };
@@ -23,7 +23,7 @@ use crate::{
     clock,
     dates::{calendar_day, describe_time},
     error::CommandError,
-    keys::{self, KeyError, KeyFile, data_directory},
+    keys::{self, KeyError, data_directory},
     ui::Ui,
 };
 
@@ -61,35 +61,32 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<
     if args.ics && ui.is_json() {
         return Err(CommandError::Usage("give either --ics or --json"));
     }
-    let OwnNames { file, status, found } = own_names(ui, client, keystore)?;
+    let OwnNames { owner, network, height, names: found } = own_names(ui, client, keystore)?;
     let now = clock::unix();
     let is_wanted = |found: &FoundName| {
         args.expiring.is_none_or(|time| found.expires <= now.saturating_add(time.as_secs()))
     };
     let names = found.into_iter().filter(is_wanted).map(|found| ListedName { found });
-    let listed = Listed {
-        owner: file.owner,
-        network: status.network,
-        height: status.height,
-        names: names.collect(),
-    };
+    let listed = Listed { owner, network, height, names: names.collect() };
     if args.ics {
         return Ok(ui.print_crlf_lines(&calendar(&listed))?);
     }
     Ok(ui.print_result(&describe(&listed, now), &listed)?)
 }
 
-/// The names of the key, as the blocks up to the tip of `status` say.
+/// The names of a key file's keys at the tip.
 pub struct OwnNames {
-    /// The key.
-    pub file: KeyFile,
-    /// The node's status.
-    pub status: Status,
+    /// The owner key.
+    pub owner: PublicKey,
+    /// The node's network.
+    pub network: Network,
+    /// The height of the tip.
+    pub height: u32,
     /// The names.
-    pub found: Vec<FoundName>,
+    pub names: Vec<FoundName>,
 }
 
-/// Finds the names of the key. It needs only the public key, so the key stays locked.
+/// Reads the names of the key file's keys from the chain, beyond what the last run has read.
 pub fn own_names(ui: Ui, client: &Client, keystore: &Keystore) -> Result<OwnNames, CommandError> {
     let file = keys::load(&keystore.directory)?;
     let status = synced_status(client)?;
@@ -113,7 +110,8 @@ pub fn own_names(ui: Ui, client: &Client, keystore: &Keystore) -> Result<OwnName
             names: found.iter().map(|found| found.name.clone()).collect(),
         },
     );
-    Ok(OwnNames { file, status, found })
+    let (network, height) = (status.network, status.height);
+    Ok(OwnNames { owner: file.owner, network, height, names: found })
 }
 
 fn cache_path(network: Network) -> Result<PathBuf, KeyError> {

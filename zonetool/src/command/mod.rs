@@ -49,8 +49,7 @@ use crate::{
 /// Runs the command.
 pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
     let global = cli.global;
-    let client = || {
-        let client = Client::new(&global.node)?;
+    let guarded = |client: Client| {
         if let Some(wanted) = global.network {
             let found = client.status()?.network;
             if found != wanted {
@@ -59,7 +58,8 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         }
         Ok(client)
     };
-    let admin = |args: &AdminArgs| admin::connect(&global, args);
+    let client = || guarded(Client::new(&global.node)?);
+    let admin = |args: &AdminArgs| guarded(admin::connect(&global, args)?);
     let keys = || {
         let directory = match &global.keys {
             Some(directory) => directory.clone(),
@@ -77,7 +77,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Price(args) => price::run(ui, &client()?, &args),
         Command::Check(args) => check::run(ui, &args),
         Command::Update(args) => update::run(ui, client()?, &keys()?, &args),
-        Command::Renew(args) => renew::run(ui, client()?, &keys()?, &args),
+        Command::Renew(args) => renew::run(ui, client, &keys()?, &args),
         Command::Transfer(args) => ops::transfer(ui, client()?, &keys()?, &args),
         Command::Accept(args) => ops::accept(ui, client()?, &keys()?, &args),
         Command::Cancel(args) => ops::cancel(ui, client()?, &keys()?, &args),
@@ -88,7 +88,7 @@ pub fn run(cli: Cli, ui: Ui) -> Result<(), CommandError> {
         Command::Prove(args) => prove::run(ui, &client()?, &args),
         Command::Verify(args) => {
             let node = if global.node_given { Some(client()?) } else { None };
-            verify::run(ui, node.as_ref(), &args)
+            verify::run(ui, node.as_ref(), global.network, &args)
         }
         Command::Show(args) => show::run(ui, &client()?, &args),
         Command::Zone(args) => zone::run(ui, &client()?, &args),

@@ -98,17 +98,6 @@ struct Operated {
     messaging: Option<ShownMessaging>,
 }
 
-/// `renew`.
-pub fn renew(
-    ui: Ui,
-    client: Client,
-    keystore: &Keystore,
-    args: &KeyholderArgs,
-) -> Result<(), CommandError> {
-    let action = |_, before: &NameEntry| Ok(Action::Renew { expires: before.expires });
-    keyholder(ui, client, keystore, args, false, Box::new(action))
-}
-
 /// `cancel`.
 pub fn cancel(
     ui: Ui,
@@ -128,6 +117,17 @@ pub fn revoke(
     args: &KeyholderArgs,
 ) -> Result<(), CommandError> {
     keyholder(ui, client, keystore, args, true, Box::new(|_, _| Ok(Action::Revoke)))
+}
+
+/// `renew` of one name.
+pub fn renew(
+    ui: Ui,
+    client: Client,
+    keystore: &Keystore,
+    args: &KeyholderArgs,
+) -> Result<(), CommandError> {
+    let action = |_, before: &NameEntry| Ok(Action::Renew { expires: before.expires });
+    keyholder(ui, client, keystore, args, false, Box::new(action))
 }
 
 /// What the owner key or the recovery key signs.

@@ -1,188 +1,102 @@
-//! `renew NAME`, and `renew --all`: every name of the key whose lease is in its last quarter, or
-//! over.
+//! `renew`: one name, or all that can be renewed now.
 
-use std::fmt::Write as _;
+use namechain_core::api_types::Standing;
 
-use namechain_core::{
-    api_types::Standing,
-    types::{Action, Hash, Name, NameEntry, Network, PublicKey},
-};
-use serde::Serialize;
-
-use super::{
-    draft::Draft,
-    input::Keystore,
-    list::{OwnNames, own_names},
-    ops,
-    preflight::{check, entry_of},
-    scan::FoundName,
-    submit::{Submission, Submitter},
-};
+use super::{input::Keystore, list::own_names, ops, scan::FoundName};
 use crate::{
-    cli::Renew, client::Client, clock, dates::describe_time, error::CommandError, keys::KeyFile,
+    cli::Renew,
+    client::{Client, ClientError},
+    clock,
+    dates::describe_time,
+    error::CommandError,
     ui::Ui,
 };
 
-/// What `--json` prints of `renew --all`.
-#[derive(Debug, Serialize)]
-struct RenewedAll {
-    owner: PublicKey,
-    network: Network,
-    names: Vec<Renewal>,
-}
-
-/// A name of the key. Times are in seconds of Unix time.
-#[derive(Debug, Serialize)]
-struct Renewal {
-    name: Name,
-    /// `early`: it can't be renewed yet; `due`: it can, but this is a dry run; `pending`: another
-    /// operation on it waits; `submitted`; `recorded`; `revoked`.
-    state: &'static str,
-    /// From when on it can be renewed, before a renewal.
-    opens_time: u64,
-    /// The end of the lease, after a renewal.
-    expires: u64,
-    /// The operation's id, once submitted.
-    operation: Option<Hash>,
-    /// The height that recorded it, once known.
-    recorded: Option<u32>,
-}
+/// A name can be renewed in the last one of so many parts of its lease (rule `renew-early`).
+const PARTS: u64 = 4;
 
 /// Runs the command.
-pub fn run(ui: Ui, client: Client, keystore: &Keystore, args: &Renew) -> Result<(), CommandError> {
-    match args.of_one_name() {
-        Some(one) => ops::renew(ui, client, keystore, &one),
+pub fn run(
+    ui: Ui,
+    client: impl Fn() -> Result<Client, ClientError>,
+    keystore: &Keystore,
+    args: &Renew,
+) -> Result<(), CommandError> {
+    match &args.name {
+        Some(name) => ops::renew(ui, client()?, keystore, &args.of(name)),
         None => renew_all(ui, client, keystore, args),
     }
 }
 
-/// Renews what is due. What fails keeps no other name from being renewed; the first error ends the
-/// command.
+/// Renews what can be renewed. What fails does not keep the others from it; the first error is the
+/// command's.
 fn renew_all(
     ui: Ui,
-    client: Client,
+    client: impl Fn() -> Result<Client, ClientError>,
     keystore: &Keystore,
     args: &Renew,
 ) -> Result<(), CommandError> {
-    let OwnNames { file, status, found } = own_names(ui, &client, keystore)?;
-    let mut submitter = Submitter::connect(ui, client, &args.waiting, args.validity.duration())?;
-    let now = clock::unix();
-    let own = found.iter().filter(|found| found.key_is == "owner");
-    let lease = submitter.params().lease;
-    let mut names: Vec<Renewal> = own.map(|found| judge(found, lease, now)).collect();
-    let mut failed = Vec::new();
-    if !args.dry_run {
-        let submissions = submit_due(&submitter, keystore, &file, &mut names, &mut failed)?;
-        if args.waiting.wait {
-            for (at, submission) in submissions {
-                let depth = args.waiting.depth();
-                match (submitter.wait_until_recorded(&submission, depth), &mut names[at]) {
-                    (Ok(recorded), renewal) => {
-                        renewal.state = "recorded";
-                        renewal.recorded = Some(recorded.height);
-                    }
-                    (Err(error), renewal) => failed.push((renewal.name.clone(), error)),
-                }
-            }
-        }
-    }
-    let result = RenewedAll { owner: file.owner, network: status.network, names };
-    if failed.is_empty() {
-        return Ok(ui.print_result(&describe(&result, now), &result)?);
-    }
-    for line in describe(&result, now).lines() {
-        ui.print_note(line);
-    }
-    Err(CommandError::NotAllRenewed(failed))
-}
-
-/// What is to be done with a name of the key.
-fn judge(found: &FoundName, lease_s: u64, now: u64) -> Renewal {
-    let opens_time = found.expires.saturating_sub(lease_s / 4);
-    let state = match found.standing {
-        Standing::Revoked => "revoked",
-        _ if now < opens_time => "early",
-        _ => "due",
-    };
-    let (name, expires) = (found.name.clone(), found.expires);
-    Renewal { name, state, opens_time, expires, operation: None, recorded: None }
-}
-
-/// Submits a renewal of each name that is due, with its place in `names`.
-///
-/// # Errors
-/// If the key can't be unlocked. What goes wrong with a name is added to `failed`.
-fn submit_due(
-    submitter: &Submitter,
-    keystore: &Keystore,
-    file: &KeyFile,
-    names: &mut [Renewal],
-    failed: &mut Vec<(Name, CommandError)>,
-) -> Result<Vec<(usize, Submission)>, CommandError> {
-    let mut submissions = Vec::new();
-    let mut key = None;
-    for (at, renewal) in names.iter_mut().enumerate().filter(|(_, it)| it.state == "due") {
-        let before = match look_up(submitter, &renewal.name) {
-            Ok(Some(before)) => before,
-            Ok(None) => {
-                renewal.state = "pending";
-                continue;
-            }
-            Err(error) => {
-                failed.push((renewal.name.clone(), error));
-                continue;
-            }
-        };
-        let key = match &key {
-            Some(key) => key,
-            None => key.insert(file.unlock(&keystore.passphrases)?),
-        };
-        let draft = Draft {
-            name: renewal.name.clone(),
-            reference: before.title,
-            action: Action::Renew { expires: before.expires },
-            entry: Some(before.clone()),
-        };
-        let submitted = check(submitter, &draft, &before, file.owner).and_then(|checked| {
-            Ok((checked.after.expires, submitter.submit_named(key, &draft, |_| Ok(()))?))
+    let own = own_names(ui, &client()?, keystore)?;
+    let (now, window) = (clock::unix(), own.network.params().lease / PARTS);
+    let (due, later) = split_by_due(&own.names, window, now);
+    if due.is_empty() {
+        let next = later.iter().min_by_key(|found| found.expires).map(|found| {
+            let from = describe_time(found.expires.saturating_sub(window), now);
+            format!("; {} can be renewed from {from}", found.name)
         });
-        match submitted {
-            Ok((expires, submission)) => {
-                (renewal.state, renewal.expires) = ("submitted", expires);
-                renewal.operation = Some(submission.id);
-                submissions.push((at, submission));
-            }
-            Err(error) => failed.push((renewal.name.clone(), error)),
+        ui.print_note(&format!(
+            "no name of your key can be renewed now{}",
+            next.unwrap_or_default()
+        ));
+        return Ok(());
+    }
+    let mut first = None;
+    for found in due {
+        let name = found.name.as_str();
+        let ui = ui.with_several_results();
+        if let Err(error) = ops::renew(ui, client()?, keystore, &args.of(name)) {
+            ui.print_note(&format!("{name} is not renewed: {error}"));
+            first = first.or(Some(error));
         }
     }
-    Ok(submissions)
+    first.map_or(Ok(()), Err)
 }
 
-/// The entry of a name; none if an operation on it is pending, which may be its renewal.
-fn look_up(submitter: &Submitter, name: &Name) -> Result<Option<NameEntry>, CommandError> {
-    let info = submitter.client.name(name)?;
-    if info.pending { Ok(None) } else { entry_of(&info).map(Some) }
+/// The names of the owner key that can be renewed at `now`, and those that can be later; `window`
+/// is how long before the end of a lease that is so, in seconds.
+fn split_by_due(names: &[FoundName], window: u64, now: u64) -> (Vec<&FoundName>, Vec<&FoundName>) {
+    let can_be =
+        |found: &&FoundName| found.key_is == "owner" && found.standing != Standing::Revoked;
+    names.iter().filter(can_be).partition(|found| found.expires.saturating_sub(window) <= now)
 }
 
-fn describe(result: &RenewedAll, now: u64) -> String {
-    let mut text = String::new();
-    for renewal in &result.names {
-        let lease = describe_time(renewal.expires, now);
-        let what = match renewal.state {
-            "recorded" => format!("renewed: until {lease}"),
-            "submitted" => format!("the renewal is submitted: until {lease}"),
-            "pending" => format!("another operation is pending; until {lease}"),
-            "due" => format!("can be renewed now; until {lease}"),
-            "early" => {
-                format!("can be renewed from {} on", describe_time(renewal.opens_time, now))
-            }
-            _ => "revoked".to_owned(),
+#[cfg(test)]
+mod tests {
+    use namechain_core::types::{Name, SecretKey};
+
+    use super::*;
+
+    #[test]
+    fn names_in_the_last_quarter_of_their_lease_are_due() {
+        let owner = SecretKey::from_seed(&[1; 32]).public();
+        let found = |name: &str, key_is, standing, expires| {
+            FoundName::new(Name::parse(name).unwrap(), key_is, standing, owner, expires)
         };
-        // Writing to a String never fails.
-        let _ = writeln!(text, "{:<20} {what}", renewal.name.as_str());
+        let names = [
+            found("due", "owner", Standing::Active, 1_100),
+            found("in-grace", "owner", Standing::Grace, 900),
+            found("later", "owner", Standing::Active, 1_101),
+            found("revoked", "owner", Standing::Revoked, 1_000),
+            found("offered", "recipient", Standing::Active, 1_000),
+            found("recoverable", "recovery", Standing::Active, 1_000),
+        ];
+        let (due, later) = split_by_due(&names, 100, 1_000);
+        let text = |found: Vec<&FoundName>| {
+            found.iter().map(|found| found.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (text(due), text(later)),
+            (vec!["due".into(), "in-grace".into()], vec!["later".into()])
+        );
     }
-    if result.names.is_empty() {
-        text.push_str("no names");
-    }
-    text
 }

@@ -3,7 +3,7 @@
 use std::{fs, io::Read, net::SocketAddr, path::Path};
 
 use domain::utils::base64;
-use namechain_core::api_types::TrustAnchor;
+use namechain_core::api_types::{TrustAnchor, ZoneAnchor};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -37,6 +37,7 @@ pub fn run(
     client: impl FnOnce() -> Result<Client, ClientError>,
     args: &cli::TrustAnchor,
 ) -> Result<(), CommandError> {
+    let mut also = Vec::new();
     let mut anchor = match &args.key {
         Some(path) => read(path)?,
         None => {
@@ -44,12 +45,16 @@ pub fn run(
             // Everything is computed from the key again: the output goes into other programs'
             // configuration.
             let bad = |why| CommandError::Usage(why);
-            let found = anchor_of(&answer.dnskey)
-                .ok_or(bad("the resolver's answer holds no DNSKEY record of a signing key"))?;
-            TrustAnchor {
-                servers: answer.servers.iter().map(|server| escape_line(server)).collect(),
-                ..found
+            let found = |dnskey: &str| {
+                let servers = answer.servers.iter().map(|server| escape_line(server)).collect();
+                anchor_of(dnskey)
+                    .map(|found| TrustAnchor { servers, ..found })
+                    .ok_or(bad("the resolver's answer holds no DNSKEY record of a signing key"))
+            };
+            for other in &answer.also {
+                also.push(found(&other.dnskey)?);
             }
+            found(&answer.dnskey)?
         }
     };
     if let Some(server) = args.server {
@@ -57,18 +62,30 @@ pub fn run(
     }
     let servers: Vec<SocketAddr> =
         anchor.servers.iter().filter_map(|server| server.parse().ok()).collect();
-    let forms = AnchorForms { anchor: &anchor, servers: &servers };
-    let text = match args.format {
-        None => forms.everything(),
-        Some(AnchorFormat::Ds) => anchor.ds.clone(),
-        Some(AnchorFormat::Dnskey) => anchor.dnskey.clone(),
-        Some(AnchorFormat::Unbound) => forms.unbound(),
-        Some(AnchorFormat::Bind) => forms.bind(),
-        Some(AnchorFormat::Delv) => forms.delv(),
-        Some(AnchorFormat::Systemd) => forms.systemd(),
+    // One for each zone that the key signs.
+    let all = |form: &dyn Fn(&AnchorForms<'_>) -> String, between: &str| {
+        let anchors = std::iter::once(&anchor).chain(&also);
+        let forms = anchors.map(|anchor| form(&AnchorForms { anchor, servers: &servers }));
+        forms.collect::<Vec<_>>().join(between)
     };
-    let (unbound, bind, systemd) = (forms.unbound(), forms.bind(), forms.systemd());
-    ui.print_result(&text, &Printed { anchor: &anchor, unbound, bind, systemd })?;
+    let text = match args.format {
+        None => all(&|forms| forms.everything(), "\n\n"),
+        Some(AnchorFormat::Ds) => all(&|forms| forms.anchor.ds.clone(), "\n"),
+        Some(AnchorFormat::Dnskey) => all(&|forms| forms.anchor.dnskey.clone(), "\n"),
+        Some(AnchorFormat::Unbound) => all(&|forms| forms.unbound(), "\n"),
+        Some(AnchorFormat::Bind) => all(&|forms| forms.bind(), "\n"),
+        Some(AnchorFormat::Delv) => all(&|forms| forms.delv(), "\n"),
+        Some(AnchorFormat::Systemd) => all(&|forms| forms.systemd(), "\n"),
+    };
+    let (unbound, bind) = (all(&|forms| forms.unbound(), "\n"), all(&|forms| forms.bind(), "\n"));
+    let systemd = all(&|forms| forms.systemd(), "\n");
+    let also = also.iter().map(|other| ZoneAnchor {
+        zone: other.zone.clone(),
+        dnskey: other.dnskey.clone(),
+        ds: other.ds.clone(),
+    });
+    let anchor = &TrustAnchor { also: also.collect(), ..anchor.clone() };
+    ui.print_result(&text, &Printed { anchor, unbound, bind, systemd })?;
     Ok(())
 }
 
@@ -119,6 +136,7 @@ fn anchor_of(line: &str) -> Option<TrustAnchor> {
             base64::encode_string(&key)
         ),
         ds: format!("{zone} IN DS {tag} {algorithm} {SHA256} {digest}"),
+        also: Vec::new(),
         servers: Vec::new(),
         zone,
     })

@@ -75,8 +75,14 @@ struct ProvenEntry {
     messaging_sequence: u32,
 }
 
-/// Runs the command; asks `node` about the header if there is one.
-pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandError> {
+/// Runs the command; asks `node` about the header if there is one. The proof must be of the network
+/// `wanted`, if one is.
+pub fn run(
+    ui: Ui,
+    node: Option<&Client>,
+    wanted: Option<Network>,
+    args: &Verify,
+) -> Result<(), CommandError> {
     let expected = args.name.as_deref().map(parse_name).transpose()?;
     let given = args.header.as_deref().map(given_header).transpose()?;
     let file = ProofFile::load(&args.file)?;
@@ -86,6 +92,9 @@ pub fn run(ui: Ui, node: Option<&Client>, args: &Verify) -> Result<(), CommandEr
         return Err(ProofError::OtherName { expected, found: file.name }.into());
     }
     let network = file.network;
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != network) {
+        return Err(ProofError::OtherNetwork { found: network, wanted }.into());
+    }
     let mut known = match (&given, args.trust_file_header) {
         (Some(_), _) => "given",
         (None, true) => "trusted",

@@ -176,9 +176,6 @@ pub enum CommandError {
     /// The name has no messaging record.
     #[error("{0} has no identity key")]
     NoMessaging(Name),
-    /// Some names were not renewed; at least one.
-    #[error("not renewed: {}", list_failed(.0))]
-    NotAllRenewed(Vec<(Name, CommandError)>),
     /// Nothing would change.
     #[error("{0} has exactly this record already")]
     Unchanged(Name),
@@ -278,6 +275,7 @@ impl CommandError {
             CommandError::Peer(error) => error.code(),
             CommandError::Proof(ProofError::File { .. }) => ErrorCode::InputFile,
             CommandError::Proof(ProofError::GivenHeader(_)) => ErrorCode::Usage,
+            CommandError::Proof(ProofError::OtherNetwork { .. }) => ErrorCode::OtherNetwork,
             CommandError::Proof(_) => ErrorCode::BadProof,
             CommandError::NotOnChain(_) => ErrorCode::NotOnChain,
             CommandError::Channel(error) => error.code(),
@@ -296,9 +294,6 @@ impl CommandError {
             CommandError::Unsettled(_) => ErrorCode::Settling,
             CommandError::Unchanged(_) => ErrorCode::Unchanged,
             CommandError::Displaced { .. } => ErrorCode::Displaced,
-            CommandError::NotAllRenewed(failed) => {
-                failed.first().map_or(ErrorCode::NodeRefused, |(_, error)| error.code())
-            }
             CommandError::Overtaken { .. } => ErrorCode::Overtaken,
             CommandError::Undone { .. } => ErrorCode::Undone,
             CommandError::Dropped(_) => ErrorCode::Dropped,
@@ -412,10 +407,7 @@ impl CommandError {
             }
             CommandError::Proof(error) => return error.hint().map(str::to_owned),
             CommandError::NotOnChain(_) => "get another proof: zonetool prove NAME".into(),
-            CommandError::NotAllRenewed(_)
-            | CommandError::Dropped(_)
-            | CommandError::Undone { .. }
-            | CommandError::Timeout(..) => {
+            CommandError::Dropped(_) | CommandError::Undone { .. } | CommandError::Timeout(..) => {
                 "run the same command again: it continues where it stopped".into()
             }
             CommandError::NotSynced(_) => {
@@ -494,12 +486,6 @@ fn rule_code(rule: &str) -> ErrorCode {
         "commitment-underpaid" => ErrorCode::CommitmentUnderpaid,
         _ => ErrorCode::Rule,
     }
-}
-
-/// Names with what was wrong with each.
-fn list_failed(failed: &[(Name, CommandError)]) -> String {
-    let each = failed.iter().map(|(name, error)| format!("{name} ({error})"));
-    each.collect::<Vec<_>>().join(", ")
 }
 
 /// What a rule refuses, with dates in place of Unix times.

@@ -20,7 +20,6 @@ fn definition(args: &[&str]) -> Option<&'static str> {
     let has = |flag: &str| args.contains(&flag);
     let (name, definition) = COMMANDS.iter().find(|(name, _)| *name == args[command])?;
     Some(match *name {
-        "renew" if has("--all") => "renew_all",
         "register" if has("--dry-run") => "register_dry_run",
         _ if has("--dry-run") => "dry_run",
         _ => definition,

@@ -21,6 +21,22 @@ pub struct TrustAnchor {
     pub dnskey: String,
     /// The DS record in master file format, without a TTL; its digest is SHA-256.
     pub ds: String,
+    /// The same key for the other zones that it signs: one for each further suffix.
+    #[serde(default)]
+    pub also: Vec<ZoneAnchor>,
     /// Where the server answers, IP:PORT each.
     pub servers: Vec<String>,
+}
+
+/// The key of a [`TrustAnchor`], for another zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ZoneAnchor {
+    /// The zone, with its dot.
+    #[cfg_attr(feature = "openapi", schema(example = "namechain.internal."))]
+    pub zone: String,
+    /// The DNSKEY record in master file format, without a TTL.
+    pub dnskey: String,
+    /// The DS record in master file format, without a TTL; its digest is SHA-256.
+    pub ds: String,
 }

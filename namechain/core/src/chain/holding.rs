@@ -69,8 +69,8 @@ impl Chain {
         Change::Following(self.following.clone())
     }
 
-    /// After a reorganisation: where the held chain departs from the one that is followed now. One
-    /// that is followed, to whichever of its blocks, is held no more.
+    /// After a reorganisation, or when the chain is opened: where the held chain departs from the
+    /// one that is followed now. One that is followed, to whichever of its blocks, is held no more.
     pub(super) fn update_hold_fork(&mut self) -> Result<(), StorageError> {
         let Some(hold) = &self.following.hold else { return Ok(()) };
         let height = self.headers.get(&hold.tip).map(|known| known.header.height);

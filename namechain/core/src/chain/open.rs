@@ -61,6 +61,8 @@ impl Chain {
             hasher,
             verifier,
         };
+        // The move that a hold follows was committed before it: a crash may have come between.
+        chain.update_hold_fork()?;
         chain.load_activity();
         Ok(chain)
     }

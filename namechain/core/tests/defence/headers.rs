@@ -261,13 +261,51 @@ fn long_chain_of(blocks: u32, later: u64) -> Miner {
 /// Another one from its first block on, by its nonces.
 fn long_chain_with(blocks: u32, later: u64, salt: u8) -> Miner {
     let mut chain = Miner::new();
+    extend(&mut chain, blocks, later, salt);
+    chain
+}
+
+fn extend(chain: &mut Miner, blocks: u32, later: u64, salt: u8) {
     for _ in 0..blocks {
         let mut block = chain.chain.assemble_block(std::iter::empty(), NOW).unwrap();
         block.header.nonce = u64::from(salt) << 32;
-        block.header = worked(&mut chain, block.header, true);
+        block.header = worked(chain, block.header, true);
         chain.chain.accept(&block, NOW + later, true).unwrap();
     }
-    chain
+}
+
+/// ```text
+///         /- 301 - ... - 400
+/// 0 - 300 +
+///         \- 301' - ... - 401'
+/// ```
+/// A node whose checks are slow. While the headers of the poorer chain are being checked, another
+/// peer shows the richer one, which can't be placed before it is known where it departs. That peer
+/// is put off, and waited for: no block of the poorer chain is fetched.
+#[test]
+fn who_is_put_off_by_slow_checks_is_waited_for() {
+    let later = 1_000;
+    let mut poorer = long_chain_of(300, later);
+    let mut richer = poorer.copy();
+    extend(&mut poorer, 100, later, 0);
+    extend(&mut richer, 101, later, 1);
+    let mut bench = Bench::new();
+    bench.skew = later;
+    let peers = [(bench.peer(1, &poorer), &poorer), (bench.peer(2, &richer), &richer)];
+    for (peer, chain) in peers {
+        let (id, _) = bench.request(peer).unwrap();
+        bench.answer(peer, id, Response::Headers(headers(chain, 0)));
+    }
+    bench.check_all();
+    for _ in 0..10 {
+        for (peer, chain) in peers {
+            bench.serve(peer, chain);
+        }
+        let ours = &bench.miner.chain;
+        assert_eq!(ours.best_chain_height(&poorer.chain.tip_id()).unwrap(), None);
+        bench.tick();
+    }
+    assert_eq!(bench.miner.chain.tip_id(), richer.chain.tip_id());
 }
 
 /// A fresh node, three honest peers with a long chain, and an attacker with a short one who also

@@ -34,6 +34,13 @@ pub struct Cache {
     operations: HashMap<Hash, Result<(), RuleViolation>>,
 }
 
+impl Clone for Cache {
+    fn clone(&self) -> Self {
+        let (headers, operations) = (self.headers.clone(), self.operations.clone());
+        Cache { worker: PowHasher::new(NETWORK), headers, operations }
+    }
+}
+
 impl Cache {
     pub fn new() -> Self {
         Cache {

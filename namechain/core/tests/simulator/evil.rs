@@ -8,6 +8,7 @@ use namechain_core::{
     consensus::difficulty::{header_work, next_due},
     mempool::Waiting,
     sync::{
+        limits,
         message::{CompactBlock, Hello, MAX_HEADERS, Request, Response, ShortId},
         serve::{self, Identity},
     },
@@ -56,10 +57,13 @@ pub enum Wrong {
     Teases,
     /// Announces sound blocks with a false short id, and gives what the block has.
     Misleads,
+    /// Has a sound chain of its own with less work, claims more, and shows one header of it at a
+    /// time, each just before it would be too late.
+    Extends,
 }
 
 impl Wrong {
-    pub const ALL: [Wrong; 16] = [
+    pub const ALL: [Wrong; 17] = [
         Wrong::Lies,
         Wrong::LiesALot,
         Wrong::NoWork,
@@ -76,6 +80,7 @@ impl Wrong {
         Wrong::Stale,
         Wrong::Teases,
         Wrong::Misleads,
+        Wrong::Extends,
     ];
 }
 
@@ -124,11 +129,17 @@ impl Evil {
         random: &mut Random,
         clock: Clock,
     ) -> Vec<Told> {
-        self.observe(honest, cache, clock);
+        if self.wrong != Wrong::Extends {
+            self.observe(honest, cache, clock);
+        }
         self.tail.clear();
         self.count += 1;
         match self.wrong {
             Wrong::Lies | Wrong::LiesALot | Wrong::Silent | Wrong::Confused => Vec::new(),
+            Wrong::Extends => {
+                self.node.mine(cache, clock);
+                Vec::new()
+            }
             Wrong::NoWork => {
                 self.build(3, |_, _| {}, |cache, header| cache.mine_badly(header), cache, clock)
             }
@@ -236,7 +247,7 @@ impl Evil {
                 .sum::<u128>();
         }
         match self.wrong {
-            Wrong::Lies => {
+            Wrong::Lies | Wrong::Extends => {
                 hello.height += 1_000;
                 hello.work += 1_000;
                 hello.tip = Hash([hello.height as u8; 32]);
@@ -248,6 +259,14 @@ impl Evil {
             _ => {}
         }
         hello
+    }
+
+    /// How many milliseconds it lets pass before it answers.
+    pub fn late_by(&self, request: &Request) -> u64 {
+        match (self.wrong, request) {
+            (Wrong::Extends, Request::Headers { .. }) => limits::REQUEST_DEADLINE_MS - 1_000,
+            _ => 0,
+        }
     }
 
     /// Its answer, or none.
@@ -270,6 +289,10 @@ impl Evil {
                 _ => Response::Busy,
             },
             (_, Request::Hello(_), _) => Response::Hello(self.hello(clock)),
+            (Wrong::Extends, Request::Headers { .. }, Response::Headers(mut headers)) => {
+                headers.truncate(1);
+                Response::Headers(headers)
+            }
             (_, Request::Headers { locator }, Response::Headers(mut headers)) => {
                 let at_end =
                     headers.last().map(|last| last.id(NETWORK)) == Some(self.node.chain.tip_id());

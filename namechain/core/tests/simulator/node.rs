@@ -7,7 +7,7 @@ use namechain_core::{
     codec::{Decode, Encode},
     mempool::Mempool,
     sync::{
-        Action, ConnectOutcome, Event, Job, JobId, SubmitOutcome, Sync, SyncConfig,
+        Action, ConnectOutcome, Event, Job, JobId, SubmitOutcome, Sync, SyncConfig, limits,
         message::{Hello, Request, Response},
         serve::{self, Identity},
     },
@@ -140,7 +140,7 @@ impl Node {
         self.storage.commit(rows, false).unwrap();
     }
 
-    fn submit(&mut self, operation: Operation, clock: Clock) -> Event {
+    pub fn submit(&mut self, operation: Operation, clock: Clock) -> Event {
         let (id, bytes) = (operation.id(NETWORK), operation.to_bytes());
         let outcome = match self.mempool.insert(&self.chain, operation, clock.unix) {
             Ok(_) => {
@@ -253,6 +253,29 @@ impl Node {
     pub fn block_at(&self, height: u32) -> Block {
         let id = self.storage.active(height).unwrap().unwrap();
         self.chain.read_block(&id).unwrap()
+    }
+
+    /// Panics if anything that it keeps has grown over its bound.
+    pub fn assert_limits(&self) {
+        let kept = self.sync.usage();
+        assert!(kept.jobs <= limits::JOBS, "{kept:?}");
+        assert!(
+            kept.candidates <= limits::CANDIDATES && kept.candidate_ids <= limits::CANDIDATE_IDS,
+            "{kept:?}"
+        );
+        assert!(kept.window <= limits::WINDOW, "{kept:?}");
+        assert!(kept.pending_blocks <= limits::PENDING_BLOCKS + limits::EARLY_BLOCKS, "{kept:?}");
+        assert!(kept.operations <= limits::OPERATIONS, "{kept:?}");
+        assert!(kept.remembered <= 2 * limits::FAILED_IDS + limits::REFUSED_IDS, "{kept:?}");
+        // One of each kind for a peer, and what the window and the arrivals have.
+        let requests = 3 * kept.peers
+            + 2 * limits::BLOCK_REQUESTS
+            + limits::PENDING_BLOCKS * limits::ANNOUNCERS;
+        assert!(kept.requests <= requests, "{kept:?}");
+    }
+
+    pub fn has_block(&self, id: &Hash) -> bool {
+        self.chain.has_block(id).unwrap()
     }
 
     pub fn tip(&self) -> &Header {

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use namechain_core::{
     chain::Storage,
     consensus::state::ApplyError,
+    params::MAX_FUTURE_TIME,
     types::{Action, Name, Operation},
 };
 
@@ -33,7 +34,7 @@ pub fn live(seed: u64, trace: bool) -> Story {
     let honest = match random.below(100) {
         0 => 50,
         1..=4 => 20,
-        _ => 5 + random.below(4) as usize,
+        _ => 8 + random.below(9) as usize,
     };
     let evil: Vec<Wrong> = match random.below(3) {
         0 => (0..1 + random.below(2))
@@ -46,6 +47,13 @@ pub fn live(seed: u64, trace: bool) -> Story {
     let lost = [0, 0, 10, 40][random.below(4) as usize];
     let twice = [0, 30][random.below(2) as usize];
     world.weather = Weather { delay, lost, twice, sides: None };
+    if random.below(3) == 0 {
+        // No two clocks are so far apart that blocks of one come too early for the other.
+        let half = MAX_FUTURE_TIME / 2 - 10;
+        for ahead in &mut world.ahead_s {
+            *ahead = random.below(2 * half) as i64 - half as i64;
+        }
+    }
     world.say(|| format!("{honest} honest, evil {evil:?}, {:?}", world.weather));
     let mut blocks = 0;
 

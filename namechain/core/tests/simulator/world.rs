@@ -9,7 +9,7 @@ use std::{
 use namechain_core::{
     consensus::header::genesis,
     sync::{
-        Action, Event, GossipId, Job, JobId, Peer, RequestError, RequestId, Usage, limits,
+        Action, Event, GossipId, Job, JobId, Peer, RequestError, RequestId, limits,
         message::{Request, Response},
     },
     types::Hash,
@@ -18,6 +18,7 @@ use namechain_core::{
 use crate::{
     cache::Cache,
     common::{NETWORK, NOW, Random},
+    cpu::Cpu,
     disk::Disk,
     evil::{Evil, Told, Wrong},
     gossip::Message,
@@ -69,6 +70,12 @@ pub enum Happening {
         id: JobId,
         job: Box<Job>,
     },
+    /// A block has been connected, and what follows from that is done.
+    Perform {
+        node: usize,
+        life: u32,
+        actions: Vec<Action>,
+    },
     Closed {
         node: usize,
         life: u32,
@@ -106,6 +113,9 @@ pub struct World {
     genesis: Hash,
     pub up: Vec<bool>,
     lives: Vec<u32>,
+    cpus: Vec<Cpu>,
+    /// By member: by how many seconds its clock is ahead of the true one.
+    pub ahead_s: Vec<i64>,
     queue: BTreeMap<(u64, u64), Happening>,
     happened: u64,
     pub links: BTreeMap<u64, Link>,
@@ -137,8 +147,10 @@ impl World {
             .collect();
         members.extend(evil.iter().map(|wrong| Member::Evil(Box::new(Evil::new(*wrong)))));
         let count = members.len();
+        let mut random = Random(seed);
+        let cpus = (0..count).map(|_| Cpu::new(1 + random.below(8))).collect();
         let mut world = World {
-            random: Random(seed),
+            random,
             now: 1_000,
             cache: Cache::new(),
             members,
@@ -146,6 +158,8 @@ impl World {
             genesis: genesis(NETWORK).header.id(NETWORK),
             up: vec![true; count],
             lives: vec![0; count],
+            cpus,
+            ahead_s: vec![0; count],
             queue: BTreeMap::new(),
             happened: 0,
             links: BTreeMap::new(),
@@ -173,8 +187,9 @@ impl World {
         world
     }
 
-    pub fn clock(&self) -> Clock {
-        Clock { now: self.now, unix: NOW + self.now / 1_000 }
+    pub fn clock(&self, member: usize) -> Clock {
+        let unix = NOW.saturating_add_signed(self.ahead_s[member]) + self.now / 1_000;
+        Clock { now: self.now, unix }
     }
 
     pub fn honest(&self) -> impl Iterator<Item = (usize, &Node)> {
@@ -243,6 +258,11 @@ impl World {
                     self.event(node, event);
                 }
             }
+            Happening::Perform { node, life, actions } => {
+                if self.lives[node] == life {
+                    self.perform(node, actions);
+                }
+            }
             Happening::Closed { node, life, peer } => {
                 if self.lives[node] == life {
                     self.event(node, Event::PeerDisconnected { peer });
@@ -269,7 +289,7 @@ impl World {
         }
         self.event(member, Event::Tick);
         if let Member::Honest(node) = &self.members[member] {
-            within_limits(&node.sync.usage());
+            node.assert_limits();
         }
     }
 
@@ -317,17 +337,22 @@ impl World {
 
     /// Puts a message on a link, or loses it.
     pub fn send(&mut self, link: u64, happening: impl FnOnce() -> Happening) {
+        self.send_after(link, 0, happening);
+    }
+
+    /// The same, so many milliseconds late.
+    fn send_after(&mut self, link: u64, late: u64, happening: impl FnOnce() -> Happening) {
         let Some(Link { ends: [a, b], .. }) = self.links.get(&link) else { return };
         let cut = self.cut(*a, *b);
         if !cut && self.random.below(1_000) >= self.weather.lost {
             let delay = self.delay();
-            self.at(delay, happening());
+            self.at(late + delay, happening());
         }
     }
 
     /// Gives an event to a member, and does what it wants to be done.
     pub fn event(&mut self, node: usize, event: Event) {
-        let clock = self.clock();
+        let clock = self.clock(node);
         if !self.up[node] {
             return;
         }
@@ -339,15 +364,16 @@ impl World {
             println!("{:>9} {node} <- {}", self.now, &text[..text.len().min(160)]);
         }
         let actions = honest.handle(event, clock);
-        if self.trace && honest.chain.tip_id() != before {
-            println!(
-                "{:>9} {node} tip {} {}",
-                self.now,
-                honest.tip().height,
-                honest.chain.tip_id()
-            );
+        let tip = honest.chain.tip_id();
+        if tip == before {
+            return self.perform(node, actions);
         }
-        self.perform(node, actions);
+        if self.trace {
+            println!("{:>9} {node} tip {} {tip}", self.now, honest.tip().height);
+        }
+        let operations = honest.chain.read_block(&tip).unwrap().operations.len();
+        let (life, after) = (self.lives[node], self.cpus[node].milliseconds_to_connect(operations));
+        self.at(after, Happening::Perform { node, life, actions });
     }
 
     pub fn perform(&mut self, node: usize, actions: Vec<Action>) {
@@ -366,7 +392,8 @@ impl World {
                     self.publish(node, Message::Operation(operation))
                 }
                 Action::RunJob { id, job } => {
-                    let (life, after) = (self.lives[node], 1 + self.random.below(20));
+                    let after = self.cpus[node].milliseconds_until_done(self.now, &job);
+                    let life = self.lives[node];
                     if let Member::Honest(honest) = &mut self.members[node] {
                         honest.jobs += 1;
                         assert!(honest.jobs <= limits::JOBS, "the queue of jobs overflows");
@@ -420,10 +447,14 @@ impl World {
         }
         self.served[node].headers += u32::from(matches!(request, Request::Headers { .. }));
         self.served[node].blocks += u32::from(matches!(request, Request::Blocks { .. }));
-        let clock = self.clock();
+        let clock = self.clock(node);
         let response = match &self.members[node] {
             Member::Honest(honest) => Some(honest.serve(&request, clock.unix)),
             Member::Evil(evil) => evil.serve(&request, &mut self.random, clock),
+        };
+        let late = match &self.members[node] {
+            Member::Honest(_) => 0,
+            Member::Evil(evil) => evil.late_by(&request),
         };
         if let Request::Hello(hello) = request {
             self.event(node, Event::HelloReceived { peer, hello });
@@ -433,7 +464,12 @@ impl World {
                 let again = response.clone();
                 self.send(link, || Happening::Response { link, end: 1 - end, id, response: again });
             }
-            self.send(link, || Happening::Response { link, end: 1 - end, id, response });
+            self.send_after(link, late, || Happening::Response {
+                link,
+                end: 1 - end,
+                id,
+                response,
+            });
         }
     }
 
@@ -445,7 +481,7 @@ impl World {
         self.at(after, Happening::EvilAct(member));
         let honest: Vec<usize> = self.honest().map(|(at, _)| at).collect();
         let seen = honest[self.random.below(honest.len() as u64) as usize];
-        let clock = self.clock();
+        let clock = self.clock(member);
         let (first, last) = self.members.split_at_mut(member);
         let (Some(Member::Honest(node)), Some(Member::Evil(evil))) =
             (first.get(seen), last.first_mut())
@@ -497,7 +533,7 @@ impl World {
         }
         self.judging.retain(|(at, _), _| *at != node);
         self.seen[node].clear();
-        let (lost, unix) = (self.random.below(6) as usize, self.clock().unix);
+        let (lost, unix) = (self.random.below(6) as usize, self.clock(node).unix);
         if let Member::Honest(honest) = &mut self.members[node] {
             **honest = honest.restarted(lost, unix);
         }
@@ -533,7 +569,7 @@ impl World {
     }
 
     pub fn mine(&mut self, node: usize) {
-        let clock = self.clock();
+        let clock = self.clock(node);
         if let Member::Honest(honest) = &mut self.members[node]
             && self.up[node]
         {
@@ -544,7 +580,7 @@ impl World {
     }
 
     pub fn use_names(&mut self, node: usize) {
-        let (clock, genesis) = (self.clock(), self.genesis);
+        let (clock, genesis) = (self.clock(node), self.genesis);
         if let Member::Honest(honest) = &mut self.members[node]
             && self.up[node]
         {
@@ -552,21 +588,4 @@ impl World {
             self.perform(node, actions);
         }
     }
-}
-
-/// Nothing that a node keeps grows over its bound.
-fn within_limits(kept: &Usage) {
-    assert!(kept.jobs <= limits::JOBS, "{kept:?}");
-    assert!(
-        kept.candidates <= limits::CANDIDATES && kept.candidate_ids <= limits::CANDIDATE_IDS,
-        "{kept:?}"
-    );
-    assert!(kept.window <= limits::WINDOW, "{kept:?}");
-    assert!(kept.pending_blocks <= limits::PENDING_BLOCKS + limits::EARLY_BLOCKS, "{kept:?}");
-    assert!(kept.operations <= limits::OPERATIONS, "{kept:?}");
-    assert!(kept.remembered <= 2 * limits::FAILED_IDS + limits::REFUSED_IDS, "{kept:?}");
-    // One of each kind for a peer, and what the window and the arrivals have.
-    let requests =
-        3 * kept.peers + 2 * limits::BLOCK_REQUESTS + limits::PENDING_BLOCKS * limits::ANNOUNCERS;
-    assert!(kept.requests <= requests, "{kept:?}");
 }

@@ -2,9 +2,9 @@
 //! place of a password: who may open it may do all that the API can do.
 
 use std::{
-    fs::{self, DirBuilder, Permissions},
+    fs::{self, DirBuilder, File, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -52,6 +52,8 @@ pub enum AdminSocketError {
 pub struct AdminSocket {
     listener: UnixListener,
     path: PathBuf,
+    /// Its number in the file system: what is at `path` later may be another one's.
+    inode: u64,
 }
 
 impl AdminSocket {
@@ -67,9 +69,12 @@ impl AdminSocket {
         }
         let failed =
             |what| move |source| AdminSocketError::Io { path: path.to_owned(), what, source };
-        check_free(path).await?;
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         make_private_dir(dir).map_err(failed("its directory can't be made"))?;
+        // Of several that start at once one is first, and the others find its socket.
+        let locked = File::open(dir).and_then(|dir| dir.lock().map(|()| dir));
+        let _locked = locked.map_err(failed("its directory can't be locked"))?;
+        check_free(path).await?;
         let making = dir.join(MAKING_DIR);
         let made = making.join("s");
         // What a crash has left. An error: there is nothing.
@@ -81,7 +86,8 @@ impl AdminSocket {
         fs::set_permissions(&made, Permissions::from_mode(0o600))
             .and_then(|()| fs::rename(&made, path))
             .map_err(failed("it can't be put into its place"))?;
-        let socket = AdminSocket { listener, path: path.to_owned() };
+        let inode = fs::symlink_metadata(path).map_err(failed("it can't be read"))?.ino();
+        let socket = AdminSocket { listener, path: path.to_owned(), inode };
         fs::remove_dir(&making).map_err(failed("what it was made in can't be removed"))?;
         Ok(socket)
     }
@@ -99,7 +105,8 @@ impl AdminSocket {
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
+        let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|it| it.ino() == self.inode);
+        if is_ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!("the admin socket {} can't be removed: {error}", self.path.display());
         }
     }
@@ -172,6 +179,42 @@ mod tests {
         let error = AdminSocket::bind(&path).await.unwrap_err();
         assert!(matches!(error, AdminSocketError::NotASocket(_)), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"a letter");
+    }
+
+    #[tokio::test]
+    async fn of_many_that_start_at_once_one_listens() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(ADMIN_SOCKET);
+        let started: Vec<_> = (0..16)
+            .map(|_| {
+                let path = path.clone();
+                std::thread::spawn(move || {
+                    let mut runtime = tokio::runtime::Builder::new_current_thread();
+                    let runtime = runtime.enable_all().build().unwrap();
+                    // The listener outlives its runtime, and is not asked for anything.
+                    runtime.block_on(AdminSocket::bind(&path))
+                })
+            })
+            .collect();
+        let (listen, others): (Vec<_>, Vec<_>) =
+            started.into_iter().map(|it| it.join().unwrap()).partition(Result::is_ok);
+        assert_eq!(listen.len(), 1, "{others:?}");
+        for other in others {
+            let error = other.unwrap_err();
+            assert!(matches!(error, AdminSocketError::InUse(_)), "{error}");
+        }
+        assert!(UnixStream::connect(&path).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_another_has_put_at_its_place_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(ADMIN_SOCKET);
+        let socket = AdminSocket::bind(&path).await.unwrap();
+        fs::write(home.path().join("other"), "").unwrap();
+        fs::rename(home.path().join("other"), &path).unwrap();
+        drop(socket);
+        assert!(path.exists());
     }
 
     #[tokio::test]

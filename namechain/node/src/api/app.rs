@@ -1,10 +1,11 @@
 //! What every handler works with.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{backend::Backend, extension::Extension, refuse::Refused};
+use super::{backend::Backend, extension::Extension, polls::Polls, refuse::Refused};
 
 /// Requests that may ask the backend at once; the others wait.
 const MAX_ASKING: usize = 32;
@@ -14,12 +15,16 @@ const MAX_ASKING: usize = 32;
 pub(super) struct App {
     backend: Arc<dyn Backend>,
     pub extension: Arc<Extension>,
+    pub polls: Polls,
+    /// The description of the API, once somebody has asked for it.
+    pub document: Arc<OnceLock<Value>>,
     asking: Arc<Semaphore>,
 }
 
 impl App {
     pub fn new(backend: Arc<dyn Backend>, extension: Arc<Extension>) -> Self {
-        App { backend, extension, asking: Arc::new(Semaphore::new(MAX_ASKING)) }
+        let asking = Arc::new(Semaphore::new(MAX_ASKING));
+        App { backend, extension, polls: Polls::default(), asking, document: Arc::default() }
     }
 
     /// Whether the node works; if not, why.

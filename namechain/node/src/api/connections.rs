@@ -11,8 +11,8 @@ use std::{
 
 use tokio::task::{AbortHandle, Id};
 
-/// Who has a connection: an address of IPv4, the first 64 bits of one of IPv6, or nobody in
-/// particular.
+/// Who has a connection: an address of IPv4, the first 48 bits of one of IPv6, or nobody in
+/// particular. A site gets 48 bits (RFC 6177), so it has 65,536 networks of 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Client(Option<IpAddr>);
 
@@ -20,7 +20,7 @@ impl Client {
     /// The client at an address; `None`: this machine's, by the admin socket.
     pub fn new(address: Option<IpAddr>) -> Self {
         Client(address.map(|ip| match ip.to_canonical() {
-            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 80 << 80)),
             ip => ip,
         }))
     }
@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn clients_of_one_network_are_one() {
         assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:1"));
-        assert_ne!(client("2001:db8:0:1::1"), client("2001:db8::1"));
+        assert_eq!(client("2001:db8:0:1::1"), client("2001:db8::1"));
+        assert_ne!(client("2001:db8:1::1"), client("2001:db8::1"));
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
     }

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::header,
+    http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use super::{app::App, backend::Traffic, recorder::Recorder, refuse::Refused};
+use super::{app::App, backend::Traffic, process, recorder::Recorder, refuse::Refused};
 use namechain_core::api_types;
 
 const REQUESTS: &str = "namechain_api_requests_total";
@@ -32,6 +32,7 @@ const HASHES: &str = "namechain_mining_hashes_total";
 const HASH_RATE: &str = "namechain_mining_hashes_per_second";
 const MEMPOOL_OPERATIONS: &str = "namechain_mempool_operations";
 const MEMPOOL_BYTES: &str = "namechain_mempool_bytes";
+const BUILD_INFO: &str = "namechain_build_info";
 
 /// The content type of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -52,6 +53,8 @@ fn recorder() -> Option<&'static Arc<Recorder>> {
     let recorder = RECORDER.get_or_init(|| {
         let recorder = Arc::new(Recorder::default());
         metrics::set_global_recorder(recorder.clone()).ok()?;
+        describe_gauge!(BUILD_INFO, "1, with the version of the program.");
+        gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         describe_counter!(REQUESTS, "Requests to the API, by route and status.");
         describe_gauge!(TIP_HEIGHT, "The height of the tip.");
         describe_gauge!(
@@ -99,10 +102,14 @@ fn recorder() -> Option<&'static Arc<Recorder>> {
 /// Counts requests by the route that matched, not by path: the number of counters is bounded.
 pub(super) async fn count(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
-    counter!(REQUESTS, "route" => route, "status" => response.status().as_u16().to_string())
-        .increment(1);
+    count_response(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
     response
+}
+
+/// Counts an answer; `none` is the route of what no route has answered.
+pub(super) fn count_response(route: &str, status: StatusCode) {
+    let status = status.as_u16().to_string();
+    counter!(REQUESTS, "route" => route.to_owned(), "status" => status).increment(1);
 }
 
 /// The node's metrics.
@@ -145,5 +152,6 @@ pub(super) fn render(
         gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
         gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
     }
-    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], recorder.render() + counts).into_response())
+    let text = recorder.render() + &process::render() + counts;
+    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
 }

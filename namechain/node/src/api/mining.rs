@@ -1,15 +1,23 @@
 //! Mining from outside: a template, and the header that comes back. Anybody may do both: a header
 //! without its work is refused after one hash, and costs nobody else anything.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, net::IpAddr, time::Duration};
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Query, Request, State, rejection::QueryRejection},
+    http::StatusCode,
 };
 use serde::Deserialize;
 
-use super::{app::App, ops::read_json, refuse::Refused};
+use super::{
+    app::App,
+    connections::Client,
+    ops::read_json,
+    polls::Poll,
+    rate_limit::{ClientAddress, is_near},
+    refuse::Refused,
+};
 use namechain_core::{
     api_types::{MinedBlock, MinedHeader, MiningTemplate},
     codec::Decode,
@@ -38,18 +46,32 @@ pub(super) struct After {
 #[cfg_attr(test, utoipa::path(get, path = "/v1/mining/template", params(After), responses(
     (status = 200, body = MiningTemplate),
     (status = 400, description = "not an id", body = namechain_core::api_types::Refusal),
+    (status = 429, description = "too many requests wait for another template", body = namechain_core::api_types::Refusal),
     (status = 503, description = "the node is not synced", body = namechain_core::api_types::Refusal),
 )))]
 pub(super) async fn template(
     State(app): State<App>,
+    client: Option<Extension<ClientAddress>>,
     after: Result<Query<After>, QueryRejection>,
 ) -> Result<Json<MiningTemplate>, Refused> {
     let after = after?.after;
+    let client = client.and_then(|client| client.0.0);
+    let _place = after.map(|_| place_to_wait(&app, client)).transpose()?;
     another_template(after, || async {
         app.ask(|backend| backend.template()).await?.map_err(Refused::from)
     })
     .await
     .map(Json)
+}
+
+/// A place among those that wait for another template.
+fn place_to_wait(app: &App, client: Option<IpAddr>) -> Result<Poll, Refused> {
+    let is_near = client.is_none_or(is_near);
+    app.polls.begin(Client::new(client), is_near).ok_or_else(|| {
+        let message = "too many requests wait for another template";
+        let hint = "ask without `after`, every 10 seconds, say, or ask a node of your own";
+        Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", message, hint)
+    })
 }
 
 /// Looks until there is another template than `after`, or [`LONGEST_POLL`] is over.

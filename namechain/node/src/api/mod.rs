@@ -27,6 +27,8 @@ mod names;
 mod node;
 mod openapi;
 mod ops;
+mod polls;
+mod process;
 mod rate_limit;
 mod recorder;
 mod refuse;

@@ -14,7 +14,8 @@ pub(super) const DOCUMENT: &str = include_str!("openapi.json");
     (status = 200, description = "an OpenAPI document", body = Object, content_type = "application/json"),
 )))]
 pub(super) async fn openapi(State(app): State<App>) -> Json<Value> {
-    Json(merge_documents(DOCUMENT, app.extension.document.unwrap_or("{}")))
+    let more = app.extension.document.unwrap_or("{}");
+    Json(app.document.get_or_init(|| merge_documents(DOCUMENT, more)).clone())
 }
 
 /// The OpenAPI document `document` with the routes and the types of `more`.

@@ -19,7 +19,7 @@ use axum::{
 };
 use namechain_core::token_bucket::TokenBucket;
 
-use super::{connections::Client, refuse::Refused};
+use super::{connections::Client, metrics, refuse::Refused};
 
 /// Requests of a client at once, and then in a second: as many as a resolver needs that asks a node
 /// of another network for each name, or a tool that reads a block a request.
@@ -71,7 +71,7 @@ impl RateLimit {
 }
 
 /// Whether an address is of this machine or of a private network.
-fn is_near(address: IpAddr) -> bool {
+pub(super) fn is_near(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
@@ -92,6 +92,7 @@ pub(super) async fn limit(
         format!("more than {REQUESTS_PER_SECOND} requests a second come from this address");
     let status = StatusCode::TOO_MANY_REQUESTS;
     let refused = Refused::new(status, "rate-limited", message, "ask again in a second");
+    metrics::count_response("none", status);
     let mut response = refused.into_response();
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
@@ -113,7 +114,8 @@ mod tests {
         assert_eq!(granted("192.0.2.1"), 2_000);
         assert_eq!(granted("2001:db8::1"), 2_000);
         assert!(!ask("2001:db8::2"), "one network is one client");
-        assert!(ask("192.0.2.2") && ask("2001:db8:0:1::1"));
+        assert!(!ask("2001:db8:0:1::1"), "and so is a site with its networks");
+        assert!(ask("192.0.2.2") && ask("2001:db8:1::1"));
         limit.tick();
         assert_eq!(granted("192.0.2.1"), 500);
         for near in ["127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "::ffff:172.16.0.1", "fd00::1"]

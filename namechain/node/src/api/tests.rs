@@ -256,6 +256,8 @@ async fn metrics_tell_the_node_and_count_requests_by_route() {
     has(r#"namechain_peers{direction="in"} 0"#);
     has(r#"namechain_peers{direction="out"} 0"#);
     has("namechain_mempool_bytes 456");
+    has(&format!("namechain_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")));
+    has("process_cpu_seconds_total ");
     // Other tests count too: the number is theirs as well.
     has(r#"namechain_api_requests_total{route="/v1/names/{name}",status="200"} "#);
     has(r#"namechain_api_requests_total{route="/v1/names/{name}",status="400"} "#);

@@ -7,7 +7,6 @@ use super::handle::Traffic;
 use namechain_core::sync::message::Request;
 
 const BYTES: &str = "namechain_net_bytes_total";
-const PEERS: &str = "namechain_net_peers";
 const REQUESTS: &str = "namechain_net_requests_total";
 const KNOWN: &str = "namechain_net_addresses";
 const GOSSIP: &str = "namechain_net_gossip_total";
@@ -16,19 +15,16 @@ const REFUSED: &str = "namechain_net_refused_total";
 /// Says what is counted.
 pub(super) fn describe() {
     describe_counter!(BYTES, "Bytes on streams with peers, by direction.");
-    describe_gauge!(PEERS, "Connected peers, by who dialled.");
     describe_counter!(REQUESTS, "Requests of peers and ours, by direction, kind and outcome.");
     describe_gauge!(KNOWN, "Addresses in the addrman: all, and those that have answered.");
     describe_counter!(GOSSIP, "Messages to everybody, by what they are and what became of them.");
     describe_counter!(REFUSED, "Connections that were refused or cut off, by reason.");
 }
 
-/// How many are connected, and how many bytes there were.
+/// How many bytes there were.
 pub(super) fn traffic(traffic: Traffic) {
     counter!(BYTES, "direction" => "in").absolute(traffic.bytes_in);
     counter!(BYTES, "direction" => "out").absolute(traffic.bytes_out);
-    gauge!(PEERS, "direction" => "in").set(traffic.inbound as f64);
-    gauge!(PEERS, "direction" => "out").set(traffic.outbound as f64);
 }
 
 /// How many addresses the address book has.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use metrics::counter;
+use metrics::{counter, histogram};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
@@ -37,6 +37,10 @@ use namechain_core::{
 
 /// Reorganisations, by how many blocks were undone.
 pub(super) const REORGANISATIONS: &str = "namechain_reorganisations_total";
+/// How long connecting a block takes.
+pub(super) const CONNECT_SECONDS: &str = "namechain_block_connect_seconds";
+/// How old a new tip is.
+pub(super) const ARRIVAL_SECONDS: &str = "namechain_block_arrival_seconds";
 /// How long a block in the making may miss operations that came since.
 const STALE_WORK: Duration = Duration::from_secs(5);
 /// How old a block in the making may get: its time is fixed, as its state root depends on it, and
@@ -247,6 +251,8 @@ impl ChainThread {
         let network = self.chain.network();
         if self.driver.is_synced() {
             let tip = self.chain.tip_header();
+            let age = clock::now().saturating_sub(tip.time);
+            histogram!(ARRIVAL_SECONDS).record(age as f64);
             let operations: usize =
                 change.connected.iter().map(|block| block.operations.len()).sum();
             info!(

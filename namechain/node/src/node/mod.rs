@@ -42,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-use metrics::describe_counter;
+use metrics::{describe_counter, describe_gauge, describe_histogram};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -200,7 +200,20 @@ impl Node {
 fn describe_metrics() {
     describe_counter!(
         verify_pool::CHECKS,
-        "VerifyPool done on the checking threads, by what was checked."
+        "Checks done on the checking threads, by what was checked."
+    );
+    describe_histogram!(
+        verify_pool::CHECK_SECONDS,
+        "How long a check of headers, of a block or of an operation took, in seconds."
+    );
+    describe_gauge!(verify_pool::CHECK_QUEUE, "Checks that wait for a thread.");
+    describe_histogram!(
+        chain_thread::CONNECT_SECONDS,
+        "How long it took to connect a block, its checks not counted, in seconds."
+    );
+    describe_histogram!(
+        chain_thread::ARRIVAL_SECONDS,
+        "How old a new tip was when it was connected, by its own time, in seconds."
     );
     describe_counter!(
         verify_pool::REJECTED,

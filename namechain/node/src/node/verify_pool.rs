@@ -9,11 +9,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use metrics::counter;
+use metrics::{counter, gauge, histogram};
 use tokio::sync::mpsc;
 use tracing::error;
 
-use super::command::Command;
+use super::{clock::Since, command::Command};
 use namechain_core::{
     consensus::work::PowHasher,
     sync::{Event, Job, JobId, JobOutcome, limits::JOBS},
@@ -22,6 +22,9 @@ use namechain_core::{
 
 /// Jobs done, by kind.
 pub(super) const CHECKS: &str = "namechain_checks_total";
+/// How long a job took, by kind, and how many wait.
+pub(super) const CHECK_SECONDS: &str = "namechain_check_seconds";
+pub(super) const CHECK_QUEUE: &str = "namechain_check_queue_jobs";
 /// What broke a rule, by kind and rule.
 pub(super) const REJECTED: &str = "namechain_rejected_total";
 /// The most threads, whatever the number of cores: each holds a mebibyte for the work function.
@@ -75,6 +78,7 @@ impl Queue {
                 return None;
             }
             if let Some(job) = state.pop() {
+                gauge!(CHECK_QUEUE).set(state.len() as f64);
                 return Some(job);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -110,6 +114,7 @@ impl VerifyPool {
             return false;
         }
         state.push(id, job);
+        gauge!(CHECK_QUEUE).set(state.len() as f64);
         self.queue.changed.notify_one();
         true
     }
@@ -141,7 +146,7 @@ impl Drop for VerifyPool {
 fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
     let mut worker = PowHasher::new(network);
     while let Some((job, what)) = queue.take() {
-        let kind = kind_of(&what);
+        let (kind, since) = (kind_of(&what), Since::now());
         // A panic is a bug of ours that a peer has found: what brought it on is refused, and the
         // node goes on.
         let outcome = catch_unwind(AssertUnwindSafe(|| what.run(network, &mut worker)))
@@ -152,6 +157,7 @@ fn work(network: Network, queue: &Queue, done: &mpsc::Sender<Command>) {
                 worker = PowHasher::new(network);
                 JobOutcome::Malformed
             });
+        histogram!(CHECK_SECONDS, "what" => kind).record(since.elapsed().as_secs_f64());
         counter!(CHECKS, "what" => kind).increment(1);
         match &outcome {
             JobOutcome::Invalid(violation) => {

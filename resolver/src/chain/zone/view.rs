@@ -12,8 +12,8 @@ use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::CNAME};
 use super::{RrSet, Zone, ZoneLookup};
 use crate::{
     chain::{
-        mount::{ALT_LABELS, Mount},
-        soa::{alt_soa, soa},
+        mount::{Mount, Suffix},
+        soa::{soa, suffix_soa},
     },
     dns::{
         names, rdata,
@@ -110,7 +110,7 @@ impl ZoneView {
     pub fn soa(&self) -> Record {
         match self.mount {
             Mount::Root => soa(self.apex.clone(), self.zone.serial(), NEGATIVE_TTL_SECS),
-            Mount::Alt => alt_soa(),
+            Mount::Suffix(suffix) => suffix_soa(suffix),
         }
     }
 
@@ -214,21 +214,21 @@ impl ZoneView {
     fn data(&self, rtype: u16, data: &[u8]) -> Vec<u8> {
         match self.mount {
             Mount::Root => data.to_vec(),
-            Mount::Alt => rdata::map_names(rtype, data, |name| self.at_mount(name))
+            Mount::Suffix(suffix) => rdata::map_names(rtype, data, |name| self.below(suffix, name))
                 .unwrap_or_else(|| data.to_vec()),
         }
     }
 
-    /// A name of the zone in wire form, rewritten from the root to `namechain.alt.`; `None` for
-    /// other names and those that would be too long.
-    fn at_mount(&self, name: &[u8]) -> Option<Vec<u8>> {
+    /// A name of the zone in wire form, rewritten from the root to a suffix; `None` for other names
+    /// and those that would be too long.
+    fn below(&self, suffix: &Suffix, name: &[u8]) -> Option<Vec<u8>> {
         let [.., last, end] = names::label_starts(name)[..] else { return None };
         let label = &name[last + 1..end];
         if !label.eq_ignore_ascii_case(self.zone.name().as_str().as_bytes()) {
             return None;
         }
         let mut out = name[..end].to_vec();
-        out.extend(names::from_labels(ALT_LABELS.iter().map(|label| label.as_bytes())));
+        out.extend(names::from_labels(suffix.labels().iter().copied()));
         names::name_len(&out).map(|_| out)
     }
 
@@ -240,15 +240,13 @@ impl ZoneView {
     /// A record of a delegated server, rewritten from the root to this mount. `None` for records
     /// that can't be rewritten: signatures cover the names.
     pub fn from_root(&self, mut record: Record) -> Option<Record> {
-        if self.mount == Mount::Root {
-            return Some(record);
-        }
+        let Mount::Suffix(suffix) = self.mount else { return Some(record) };
         let code = record.record_type();
         if matches!(code, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3) {
             return None;
         }
         let owner = names::relative(&record.name, 0);
-        if let Some(moved) = self.at_mount(&owner) {
+        if let Some(moved) = self.below(suffix, &owner) {
             record.name = names::to_name(&moved)?;
         }
         let data = names::plain_rdata(&record.data)?;
@@ -260,8 +258,8 @@ impl ZoneView {
     pub fn name_from_root(&self, name: Name) -> Name {
         match self.mount {
             Mount::Root => name,
-            Mount::Alt => self
-                .at_mount(&names::relative(&name, 0))
+            Mount::Suffix(suffix) => self
+                .below(suffix, &names::relative(&name, 0))
                 .and_then(|moved| names::to_name(&moved))
                 .unwrap_or(name),
         }
@@ -274,13 +272,15 @@ mod tests {
 
     use super::*;
 
+    const ALT: Mount = Mount::Suffix(&Suffix::CANONICAL);
+
     fn view(mount: Mount, rtype: u16, rdata: Vec<u8>) -> ZoneView {
         let record = ChainRecord { owner: b"\x01x\0".to_vec(), rtype, ttl: 60, rdata };
         let records = RecordSet::new(vec![record]).unwrap();
         let zone = Arc::new(Zone::of(ChainName::parse("alice").unwrap(), 7, &records));
         let apex = match mount {
             Mount::Root => "alice.",
-            Mount::Alt => "Alice.namechain.ALT.",
+            Mount::Suffix(_) => "Alice.namechain.ALT.",
         };
         ZoneView::new(zone, mount, &Name::from_ascii(apex).unwrap())
     }
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn targets_move_with_the_mount_as_long_as_they_fit() {
         for (len, moved) in [(20, true), (241, true), (242, false), (255, false)] {
-            let target = target(&view(Mount::Alt, 5, long(len)), "x.alice.namechain.alt.").unwrap();
+            let target = target(&view(ALT, 5, long(len)), "x.alice.namechain.alt.").unwrap();
             let last = target.iter().next_back().unwrap();
             assert_eq!(last == b"alt", moved, "a target of {len} bytes");
             let at_root =
@@ -325,9 +325,9 @@ mod tests {
     #[test]
     fn names_of_others_stay() {
         let other =
-            target(&view(Mount::Alt, 5, b"\x03www\x06malice\0".to_vec()), "x.alice.namechain.alt.");
+            target(&view(ALT, 5, b"\x03www\x06malice\0".to_vec()), "x.alice.namechain.alt.");
         assert_eq!(other, Some(Name::from_ascii("www.malice.").unwrap()));
-        let root = target(&view(Mount::Alt, 5, b"\0".to_vec()), "x.alice.namechain.alt.");
+        let root = target(&view(ALT, 5, b"\0".to_vec()), "x.alice.namechain.alt.");
         assert_eq!(root, Some(Name::root()));
     }
 
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_delegated_servers_say_moves_too() {
-        let view = view(Mount::Alt, 1, vec![1, 2, 3, 4]);
+        let view = view(ALT, 1, vec![1, 2, 3, 4]);
         let name = |text: &str| Name::from_ascii(text).unwrap();
         let record = soa(name("alice."), 5, 6);
         let moved = view.from_root(record).unwrap();

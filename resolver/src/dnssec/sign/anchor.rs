@@ -1,4 +1,4 @@
-//! The signed zone, and its key as a trust anchor.
+//! The key of a signed zone as a trust anchor.
 
 use data_encoding::{BASE64, HEXUPPER};
 use hickory_proto::rr::Name;
@@ -7,12 +7,7 @@ use super::{
     algorithm::Algorithm,
     key::{SigningKey, ds_record_data},
 };
-use crate::{chain::mount::ALT_LABELS, dns::names};
-
-/// The name of the zone that is signed, `namechain.alt.`.
-pub fn zone() -> Name {
-    Name::from_labels(ALT_LABELS.map(str::as_bytes)).unwrap_or_default()
-}
+use crate::dns::names;
 
 /// A key as a trust anchor, in master file format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +23,9 @@ pub struct TrustAnchor {
 }
 
 impl TrustAnchor {
-    /// The trust anchor for a key of the zone.
-    pub fn from_key(key: &SigningKey) -> Self {
-        let (zone, dnskey) = (zone(), key.dnskey());
+    /// The trust anchor for a key of a zone.
+    pub fn from_key(key: &SigningKey, zone: &Name) -> Self {
+        let dnskey = key.dnskey();
         let (tag, algorithm) = (key.tag(), key.algorithm());
         let ds = ds_record_data(&names::from_labels(zone.iter()), &dnskey);
         let number = algorithm.number();

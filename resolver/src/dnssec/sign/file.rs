@@ -17,6 +17,7 @@ use data_encoding::BASE64;
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 
 use super::{algorithm::Algorithm, anchor::TrustAnchor, error::SignError, key::SigningKey};
+use crate::chain::mount::Suffix;
 
 /// The longest file that is read, in bytes: a key has some hundreds.
 const MAX_FILE_BYTES: u64 = 16 << 10;
@@ -24,6 +25,11 @@ const MAX_FILE_BYTES: u64 = 16 << 10;
 const PEM_LINE_CHARS: usize = 64;
 const ABOUT: &str = "# The private key with which this resolver signs names of the chain. Who has it can forge answers for everyone\n\
                      # who trusts the public key below: keep it secret. If this file is lost, a new key is made and has to be trusted anew.\n";
+
+/// The DNSKEY record in the file: that of the canonical suffix, whichever are on.
+fn dnskey_line(key: &SigningKey) -> String {
+    TrustAnchor::from_key(key, &Suffix::CANONICAL.name()).dnskey
+}
 
 /// The key in the file at `path`; if there is no file, a new key and the file.
 ///
@@ -74,7 +80,7 @@ fn load(path: &Path, algorithm: Option<Algorithm>) -> Result<Option<SigningKey>,
     if said
         .lines()
         .filter(|line| !line.starts_with('#'))
-        .any(|line| line.contains(" DNSKEY ") && line != TrustAnchor::from_key(&key).dnskey)
+        .any(|line| line.contains(" DNSKEY ") && line != dnskey_line(&key))
     {
         return Err(malformed("its DNSKEY line does not match its private key"));
     }
@@ -91,8 +97,7 @@ fn make(path: &Path, algorithm: Algorithm) -> io::Result<()> {
     let document = SigningKey::generate(algorithm).map_err(io::Error::other)?;
     let key = SigningKey::from_pkcs8(&document)
         .ok_or_else(|| io::Error::other("the new key can't be read"))?;
-    let mut text =
-        format!("{ABOUT}{}\n-----BEGIN PRIVATE KEY-----\n", TrustAnchor::from_key(&key).dnskey);
+    let mut text = format!("{ABOUT}{}\n-----BEGIN PRIVATE KEY-----\n", dnskey_line(&key));
     for line in BASE64.encode(&document).as_bytes().chunks(PEM_LINE_CHARS) {
         text.extend(line.iter().map(|byte| char::from(*byte)));
         text.push('\n');

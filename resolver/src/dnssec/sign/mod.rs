@@ -18,7 +18,7 @@ mod rrsig;
 mod signer;
 
 pub use algorithm::Algorithm;
-pub use anchor::{TrustAnchor, zone};
+pub use anchor::TrustAnchor;
 pub use denial::Denial;
 pub use error::SignError;
 pub use key::{SigningKey, ds_record_data};

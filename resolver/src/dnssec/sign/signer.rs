@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name, Record, RecordType};
 
 use super::{
     algorithm::Algorithm,
-    anchor::{TrustAnchor, zone},
+    anchor::TrustAnchor,
     denial::Denial,
     error::SignError,
     file,
@@ -28,7 +28,6 @@ const DNSKEY_TTL_SECS: u32 = 3_600;
 /// Signs answers.
 pub struct Signer {
     key: SigningKey,
-    zone: Name,
     clock: Box<dyn Fn() -> u64 + Send + Sync>,
     signatures: Mutex<SignatureCache>,
 }
@@ -51,12 +50,17 @@ impl Signer {
 
     /// Signs with this key; `clock` gives seconds since 1970.
     pub fn new(key: SigningKey, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Signer { key, zone: zone(), clock: Box::new(clock), signatures: Mutex::default() }
+        Signer { key, clock: Box::new(clock), signatures: Mutex::default() }
     }
 
-    /// The key as a trust anchor.
-    pub fn anchor(&self) -> TrustAnchor {
-        TrustAnchor::from_key(&self.key)
+    /// The key as a trust anchor of a zone.
+    pub fn anchor(&self, zone: &Name) -> TrustAnchor {
+        TrustAnchor::from_key(&self.key, zone)
+    }
+
+    /// The tag of the key (RFC 4034 appendix B).
+    pub fn key_tag(&self) -> u16 {
+        self.key.tag()
     }
 
     /// The current signing period.
@@ -64,15 +68,15 @@ impl Signer {
         Period::at((self.clock)())
     }
 
-    /// The DNSKEY record of the zone.
-    pub fn dnskey(&self) -> Record {
+    /// The DNSKEY record of a zone.
+    pub fn dnskey(&self, zone: Name) -> Record {
         let data = names::opaque(RecordType::DNSKEY, self.key.dnskey());
-        Record::from_rdata(self.zone.clone(), DNSKEY_TTL_SECS, data)
+        Record::from_rdata(zone, DNSKEY_TTL_SECS, data)
     }
 
-    /// Starts signing one answer: all its signatures have the same times.
-    pub fn begin(&self) -> Signing<'_> {
-        Signing { signer: self, period: self.period() }
+    /// Starts signing one answer from a zone: all its signatures have the times of the period.
+    pub fn begin(&self, zone: Name, period: Period) -> Signing<'_> {
+        Signing { signer: self, zone, period }
     }
 
     fn signature(&self, bytes: &[u8], period: Period) -> Result<Vec<u8>, SignError> {
@@ -93,9 +97,9 @@ impl Signer {
 }
 
 /// The signing of one answer.
-#[derive(Clone, Copy)]
 pub struct Signing<'s> {
     signer: &'s Signer,
+    zone: Name,
     period: Period,
 }
 
@@ -132,7 +136,7 @@ impl Signing<'_> {
             expiration: self.period.expiration(),
             inception: self.period.inception(),
             key_tag: self.signer.key.tag(),
-            signer: &self.signer.zone,
+            signer: &self.zone,
         };
         // `chunk_by` gives no empty sets.
         let first = set.first().ok_or(SignError::Unsignable)?;

@@ -54,7 +54,7 @@ use crate::{
     upstream::{Upstreams, UpstreamsConfig},
 };
 
-pub const BOTH: Mounts = Mounts { root: true, alt: true };
+pub const BOTH: Mounts = Mounts::BOTH;
 pub const LOCAL: Client =
     Client { address: std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp };
 

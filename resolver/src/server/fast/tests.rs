@@ -10,7 +10,7 @@ use super::{
     testing::{BOTH, assert_same, furnished, query},
 };
 use crate::{
-    chain::mount::Mounts,
+    chain::mount::{Mounts, Suffixes},
     dns::{
         message::{Packet, rcode},
         testing::{Build, question},
@@ -170,7 +170,7 @@ fn what_is_popular_is_fetched_again_before_it_ends_and_ages_until_then() {
 
 #[test]
 fn mounts_that_are_off_make_other_answers() {
-    let paths = furnished(Mounts { root: false, alt: true });
+    let paths = furnished(Mounts::SUFFIX);
     for name in ["nobody", "www.alice.namechain.alt"] {
         let query = query([1, 0], name, 1, None);
         let slow = paths.slow(&query);
@@ -179,7 +179,7 @@ fn mounts_that_are_off_make_other_answers() {
     let message = Build::answer(&question("nobody", 1)).rcode(rcode::NXDOMAIN).done();
     let verdict = |mounts| Servable::of(&message, furnished(mounts).responder.pipeline());
     assert_eq!(verdict(BOTH), Servable::WholeIfUnregistered);
-    assert_eq!(verdict(Mounts { root: false, alt: true }), Servable::Whole);
+    assert_eq!(verdict(Mounts::SUFFIX), Servable::Whole);
 }
 
 #[test]
@@ -250,7 +250,10 @@ proptest! {
         ),
         mounts in 0..4u8,
     ) {
-        let paths = furnished(Mounts { root: mounts & 1 != 0, alt: mounts & 2 != 0 });
+        let paths = furnished(Mounts {
+            root: mounts & 1 != 0,
+            suffixes: if mounts & 2 != 0 { Suffixes::CANONICAL } else { Suffixes::NONE },
+        });
         for (name, qtype, case, flags, known, opt) in asked {
             let flags = [flags & 1, (flags & 6) << 3];
             let query = query(flags, &mixed(NAMES[name], case), TYPES[qtype], opt);

@@ -186,7 +186,7 @@ impl HeaderSync {
                     state.and_then(|state| state.walk.trail.take()).unwrap_or_default();
                 self.add_candidate(ctx, candidate)
             });
-            return Ok(placed(ctx, peer, added, known));
+            return Ok(self.placed(ctx, peer, added, known));
         };
         let Some(on) = self.candidates.get(number) else { return Ok(None) };
         let new = known + along;
@@ -206,7 +206,26 @@ impl HeaderSync {
         };
         let fork = end.map(|end| on.fork(end, ctx.now));
         let added = fork.and_then(|fork| self.add_candidate(ctx, fork));
-        Ok(placed(ctx, peer, added, new))
+        Ok(self.placed(ctx, peer, added, new))
+    }
+
+    /// Where headers were placed. If they could not be, the chain or the candidates have moved
+    /// since the peer was asked, or what they fork from is being checked: it is asked again a
+    /// little later.
+    fn placed(
+        &mut self,
+        ctx: &mut Context<'_>,
+        peer: Peer,
+        number: Option<u64>,
+        new: usize,
+    ) -> Option<(u64, usize)> {
+        if number.is_none() {
+            ctx.peers.back_off(peer, ctx.now);
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.put_off = true;
+            }
+        }
+        number.map(|number| (number, new))
     }
 
     /// Adds headers to the end of a candidate, as far as they fit, and has their work checked.
@@ -373,20 +392,6 @@ impl HeaderSync {
             ctx.record_misbehavior(peer, Misbehavior::Lied);
         }
     }
-}
-
-/// Where headers were placed. If they could not be, the chain or the candidates have moved since
-/// the peer was asked: it is asked again a little later.
-fn placed(
-    ctx: &mut Context<'_>,
-    peer: Peer,
-    number: Option<u64>,
-    new: usize,
-) -> Option<(u64, usize)> {
-    if number.is_none() {
-        ctx.peers.back_off(peer, ctx.now);
-    }
-    number.map(|number| (number, new))
 }
 
 /// The end of the chain after headers that are all on the candidate `on`; if there are none, the

@@ -72,6 +72,8 @@ struct HeaderPeer {
     request: Option<RequestId>,
     /// It has shown headers that are too far ahead of our clock.
     too_early: bool,
+    /// What it showed could not be placed, which was not its fault: it is going to be asked again.
+    put_off: bool,
     walk: WalkState,
 }
 
@@ -295,7 +297,7 @@ impl HeaderSync {
     fn send(&mut self, ctx: &mut Context<'_>, peer: Peer, mut request: HeaderRequest) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let Some(shared) = ctx.peers.get(peer) else { return };
-        state.orphaned = false;
+        (state.orphaned, state.put_off) = (false, false);
         request.advertised = shared.advertised_work();
         if let Some(on) = request.candidate.and_then(|number| self.candidates.get_mut(number)) {
             on.set_extender(Some(peer), ctx.now);

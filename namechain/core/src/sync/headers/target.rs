@@ -109,25 +109,34 @@ impl HeaderSync {
         shown.peek().is_some() && !shown.any(keeps)
     }
 
-    /// Whether a candidate with more checked work still grows, or a peer that advertises more work
-    /// has not been heard out though much would be connected meanwhile.
+    /// Whether a candidate with more checked work still grows. If much would be connected
+    /// meanwhile, also whether headers that claim more are in the hands of our checks, which takes
+    /// as long as it takes, or a peer that advertises more has not been heard out.
     fn is_better_one_coming(&self, ctx: &Context<'_>, number: u64, work: u128) -> bool {
-        let grows = |on: &Candidate| {
-            on.work() > work && on.no_peers_since.is_none() && on.is_growing(ctx.now)
+        let any_other = |is: &dyn Fn(&Candidate) -> bool| {
+            self.candidates.iter().any(|(other, on)| other != number && is(on))
         };
-        if self.candidates.iter().any(|(other, on)| other != number && grows(on)) {
+        if any_other(&|on| {
+            on.work() > work && on.no_peers_since.is_none() && on.is_growing(ctx.now)
+        }) {
             return true;
         }
         let Some(on) = self.candidates.get(number) else { return false };
         let new_blocks = on.height().saturating_sub(ctx.chain.tip_header().height);
+        if new_blocks <= STATES_KEPT / 2 {
+            return false;
+        }
+        let is_being_checked =
+            |on: &Candidate| on.unchecked_batches() > 0 && on.ahead().work() > work;
         let until = on.usable_since.unwrap_or(ctx.now) + HEAR_OUT_MS;
-        new_blocks > STATES_KEPT / 2 && ctx.now < until && self.is_more_advertised(ctx, work)
+        any_other(&is_being_checked) || ctx.now < until && self.is_more_advertised(ctx, work)
     }
 
     /// Whether a peer advertises more work than that and has not been heard out.
     fn is_more_advertised(&self, ctx: &Context<'_>, work: u128) -> bool {
         ctx.peers.iter().any(|(peer, state)| {
-            let waiting = self.is_asking(peer) || !state.is_backing_off(ctx.now);
+            let put_off = self.peers.get(&peer).is_some_and(|state| state.put_off);
+            let waiting = self.is_asking(peer) || put_off || !state.is_backing_off(ctx.now);
             waiting
                 && !self.is_exhausted(peer)
                 && state.advertised_work().is_some_and(|advertised| advertised > work)

@@ -3,12 +3,16 @@
 
 use std::collections::VecDeque;
 
-use metrics::counter;
+use metrics::{counter, histogram};
 use tracing::{debug, error, info, warn};
 
 use super::{
-    super::{clock, progress::Progress, verify_pool::REJECTED},
-    ChainThread,
+    super::{
+        clock::{self, Since},
+        progress::Progress,
+        verify_pool::REJECTED,
+    },
+    CONNECT_SECONDS, ChainThread,
 };
 use namechain_core::{
     chain::{Accepted, ChainError, CheckedBlock, StorageError},
@@ -69,8 +73,10 @@ impl ChainThread {
         block: &CheckedBlock,
         durable: bool,
     ) -> Result<ConnectOutcome, StorageError> {
-        let id = block.id();
-        match self.chain.accept_checked(block, clock::now(), durable) {
+        let (id, since) = (block.id(), Since::now());
+        let accepted = self.chain.accept_checked(block, clock::now(), durable);
+        histogram!(CONNECT_SECONDS).record(since.elapsed().as_secs_f64());
+        match accepted {
             Ok(Accepted::Tip(change)) => {
                 self.on_tip_change(&change)?;
                 Ok(ConnectOutcome::Accepted)

@@ -13,7 +13,7 @@ use crate::{
 use namechain_core::{
     api_types,
     chain::{Snapshot, StorageError, StoredHeader},
-    consensus::{HistoryProof, price},
+    consensus::{HistoryProof, RuleViolation, price, work::PowHasher},
     sync::{Peer, PeerStatus},
     types::{Block, Hash, Header, Name, Operation},
 };
@@ -237,6 +237,16 @@ impl Backend for NodeHandle {
     }
 
     fn mined(&self, header: Header) -> Result<api_types::MinedBlock, api_types::Refusal> {
+        // Here and not on the chain thread, which has no time for what anybody may send.
+        if !PowHasher::new(self.network).has_header_work(&header) {
+            let violation = RuleViolation::HeaderWork;
+            return Err(api_types::Refusal {
+                code: "rule".into(),
+                rule: Some(violation.id().into()),
+                message: violation.to_string(),
+                hint: None,
+            });
+        }
         self.ask(|reply| Command::MinedOutside(Box::new(header), reply))
             .unwrap_or_else(|| Err(stopped()))
     }
