@@ -13,12 +13,14 @@ mod dates;
 mod error;
 mod idn;
 mod interrupt;
+mod json;
 mod key_text;
 mod keys;
 mod mine;
 mod pin_store;
 mod pow;
 mod proof;
+mod rfc3339;
 mod ui;
 mod zone;
 

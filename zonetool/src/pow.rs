@@ -69,7 +69,7 @@ pub fn describe_estimate(work: u64, hashes_per_second: f64) -> String {
     }
     let shown = |factor: f64| duration(Duration::from_secs_f64(mean * factor));
     format!(
-        "{} on average; half of all tries take longer than {}, one in twenty longer than {}",
+        "about {}; half take over {}, one in twenty over {}",
         shown(1.0),
         shown(0.7),
         shown(3.0)
@@ -286,13 +286,13 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(
             describe("commit", 1_000, 100_000, second),
-            "commit: tried 1000 hashes of 100000 expected, 1000 a second: 100 s on average; half of \
-             all tries take longer than 70 s, one in twenty longer than 5 min"
+            "commit: tried 1000 hashes of 100000 expected, 1000 a second: about 100 s; half take over \
+             70 s, one in twenty over 5 min"
         );
         assert_eq!(
             describe("commit", 0, 50, second),
             "commit: tried 0 hashes of 50 expected, starting"
         );
-        assert!(describe_estimate(u64::MAX, 0.0).contains("h on average"));
+        assert!(describe_estimate(u64::MAX, 0.0).contains("h; half take over"));
     }
 }

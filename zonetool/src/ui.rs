@@ -21,7 +21,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::clock;
+pub use crate::rfc3339::utc;
+use crate::{clock, json};
 
 /// How often progress makes a line when standard error is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -90,8 +91,7 @@ pub fn escape_line(text: &str) -> String {
 /// A JSON document whose strings hold nothing harmful either. serde_json escapes what is below
 /// 0x20; the rest can only stand inside of strings, where `\uXXXX` means the same.
 fn escape_json(value: &impl Serialize) -> String {
-    let text = serde_json::to_string_pretty(value)
-        .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
+    let text = json::pretty(value);
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // Writing to a String never fails. All of them are below 0x10000.
@@ -177,6 +177,18 @@ impl Ui {
         };
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{}", out.trim_end_matches('\n'))?;
+        Ok(stdout.flush()?)
+    }
+
+    /// Lines of a file whose format ends them with CR and LF.
+    ///
+    /// # Errors
+    /// If standard output does not take them.
+    pub fn print_crlf_lines(self, lines: &[String]) -> Result<(), OutputError> {
+        let mut stdout = std::io::stdout().lock();
+        for line in lines {
+            write!(stdout, "{}\r\n", escape_line(line))?;
+        }
         Ok(stdout.flush()?)
     }
 
@@ -360,27 +372,6 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// A time of Unix time as `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339); as it is, if it is after the year
-/// 9999.
-pub fn utc(seconds: u64) -> String {
-    const YEAR_10000: u64 = 253_402_300_800;
-    if seconds >= YEAR_10000 {
-        return format!("second {seconds}");
-    }
-    // Days in years that begin on 1 March, so that the leap day is the last; eras of 400 years have
-    // 146,097 days.
-    let days = seconds / 86_400 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, carried) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era * 400 + year + carried;
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,22 +399,6 @@ mod tests {
         assert!(!text.chars().any(|c| is_unsafe(c) && c != '\n'), "{text}");
         let back: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(back["key\u{85}"], evil);
-    }
-
-    /// Compared with `date -u`.
-    #[test]
-    fn times() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_795_046_400, "2026-11-19T00:00:00Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-            (253_402_300_799, "9999-12-31T23:59:59Z"),
-            (u64::MAX, "second 18446744073709551615"),
-        ] {
-            assert_eq!(utc(seconds), text);
-        }
     }
 
     #[test]

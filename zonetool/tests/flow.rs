@@ -3,6 +3,8 @@
 
 mod admin;
 mod node;
+mod renewing;
+mod schema;
 mod user;
 
 use std::{os::unix::fs::PermissionsExt, process::Command};

@@ -14,6 +14,8 @@
 //! `TRANSCRIPTS=overwrite` writes what was printed into the transcripts that differ, to be read
 //! before it is committed.
 
+mod schema;
+
 use std::{
     ffi::OsString,
     fs,
@@ -147,6 +149,12 @@ fn run(step: &Step, dir: &Path) -> Step {
     // A command that does not read its input may be gone already.
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     let done = child.wait_with_output().expect("the command ends");
+    if words[1..].iter().any(|word| word == "--json")
+        && let Ok(document) = serde_json::from_slice(&done.stdout)
+    {
+        let args: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+        schema::check_document(&args, &document);
+    }
     let lines = |bytes: Vec<u8>| {
         let text = String::from_utf8(bytes).expect("output in UTF-8").replace(shown, "{dir}");
         assert!(
@@ -239,6 +247,25 @@ fn transcripts() {
         }
     }
     assert!(failed.is_empty(), "these say something else now:\n{}", failed.join("\n"));
+}
+
+/// Otherwise the comparison with the definitions would prove nothing.
+#[test]
+fn the_definitions_can_tell_a_difference() {
+    let good = serde_json::json!({ "name": "alice", "network": "dev", "available": true });
+    assert!(schema::check_document(&["available", "alice"], &good));
+    for (field, value) in [
+        ("name", "Alice".into()),
+        ("network", "other".into()),
+        ("available", 1.into()),
+        ("new", true.into()),
+    ] {
+        let mut wrong = good.clone();
+        wrong[field] = value;
+        let judged = std::panic::catch_unwind(|| schema::check_document(&["available"], &wrong));
+        assert!(judged.is_err(), "{field}");
+    }
+    assert!(!schema::check_document(&["status"], &good), "it has no definition yet");
 }
 
 #[test]

@@ -40,7 +40,8 @@ const OUTPUT: &str = "\
 Output: results go to standard output, progress and errors to standard error. With --json
 standard output has exactly one JSON document: the result, or
 {\"error\": {\"code\", \"exit\", \"message\", \"hint\"}}; docs/exit-codes.md lists the codes. Fields are
-added, never renamed. While peer listen and peer dial run, standard output carries the data of
+added, never renamed. A time is in seconds of Unix time, with the same in RFC 3339 beside it:
+expires and expires_utc. While peer listen and peer dial run, standard output carries the data of
 the channel, and their JSON documents go to standard error, one a line. mine prints a document a
 block, one a line, and renew --all a document a name.";
 

@@ -14,7 +14,8 @@ use crate::{
     cli,
     client::Client,
     error::{ASK_ANOTHER, CommandError},
-    ui::{Ui, utc},
+    key_text,
+    ui::{Ui, counted, utc},
 };
 
 /// The most operations that are listed in one run.
@@ -177,21 +178,27 @@ fn describe(history: &History) -> String {
         "height", "time (UTC)", "seq", "operation"
     );
     for past in &history.operations {
-        let mut details = format!("signed by {}", past.signer);
-        // Writing to a String never fails.
-        let _ = match (past.to, past.records, past.identity) {
-            (Some(to), _, _) => write!(details, ", to {to}"),
-            (_, Some(records), _) => write!(details, ", records: {records}"),
-            (_, _, Some(identity)) if past.linked_by.is_some() => {
-                write!(details, ", identity {identity}, linked")
-            }
-            (_, _, Some(identity)) => write!(details, ", identity {identity}"),
-            _ if past.kind == "publish" => write!(details, ", withdrawn"),
-            _ => Ok(()),
+        let details = match (past.records, past.identity) {
+            (Some(records), _) => counted(records as u64, "record"),
+            (_, Some(_)) if past.linked_by.is_some() => "linked".to_owned(),
+            (_, None) if past.kind == "publish" => "withdrawn".to_owned(),
+            _ => String::new(),
         };
         let (height, time, kind) = (past.height, utc(past.time), past.kind);
         let sequence = past.sequence.map_or_else(String::new, |sequence| sequence.to_string());
-        let _ = writeln!(text, "{height:>8}  {time:<20}  {sequence:>4}  {kind:<9} {details}");
+        let row = format!("{height:>8}  {time:<20}  {sequence:>4}  {kind:<9} {details}");
+        // A key has a line of its own, which fits 80 columns with it. Writing to a String never
+        // fails.
+        let _ = writeln!(text, "{}", row.trim_end());
+        let keys = [
+            ("signed by", Some(key_text::owner(&past.signer))),
+            ("to", past.to.as_ref().map(key_text::owner)),
+            ("identity", past.identity.as_ref().map(key_text::identity)),
+        ];
+        for (label, key) in keys {
+            let Some(key) = key else { continue };
+            let _ = writeln!(text, " {label:<9} {key}");
+        }
     }
     text
 }

@@ -56,7 +56,7 @@ struct ListedName {
     found: FoundName,
 }
 
-/// Runs the command. It needs only the public key, so the key stays locked.
+/// Runs the command.
 pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<(), CommandError> {
     if args.ics && ui.is_json() {
         return Err(CommandError::Usage("give either --ics or --json"));
@@ -68,8 +68,10 @@ pub fn run(ui: Ui, client: &Client, keystore: &Keystore, args: &List) -> Result<
     };
     let names = found.into_iter().filter(is_wanted).map(|found| ListedName { found });
     let listed = Listed { owner, network, height, names: names.collect() };
-    let text = if args.ics { calendar(&listed) } else { describe(&listed, now) };
-    Ok(ui.print_result(&text, &listed)?)
+    if args.ics {
+        return Ok(ui.print_crlf_lines(&calendar(&listed))?);
+    }
+    Ok(ui.print_result(&describe(&listed, now), &listed)?)
 }
 
 /// The names of a key file's keys at the tip.
@@ -149,7 +151,7 @@ fn describe(listed: &Listed, now: u64) -> String {
             ("owner", Standing::Settling) => format!("settling, until {lease}"),
             ("owner", Standing::Contested) => format!("contested, until {lease}"),
             ("owner", Standing::Revoked) => format!("revoked, until {lease}"),
-            ("owner", _) => format!("lease is over: zonetool renew {}", found.name),
+            ("owner", _) => format!("lease ended {lease}: zonetool renew {}", found.name),
             ("recipient", _) => format!("offered to you: zonetool accept {}", found.name),
             _ => "your recovery key can recover it".to_owned(),
         };
@@ -162,20 +164,23 @@ fn describe(listed: &Listed, now: u64) -> String {
     text
 }
 
-/// An iCalendar file (RFC 5545) with a day for each lease that ends.
-fn calendar(listed: &Listed) -> String {
-    let mut text =
-        String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//namechain//zonetool//EN\r\n");
+/// The lines of an iCalendar file (RFC 5545) with a day for each lease that ends.
+fn calendar(listed: &Listed) -> Vec<String> {
+    let begin = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//namechain//zonetool//EN"];
+    let mut lines: Vec<String> = begin.map(str::to_owned).into();
     for ListedName { found } in listed.names.iter().filter(|it| it.found.key_is == "owner") {
         let Some(day) = calendar_day(found.expires) else { continue };
         let (name, network) = (&found.name, listed.network);
-        // Writing to a String never fails.
-        let _ = write!(
-            text,
-            "BEGIN:VEVENT\r\nUID:{name}-{day}@{network}.namechain.alt\r\nDTSTAMP:{day}T000000Z\r\n\
-             DTSTART;VALUE=DATE:{day}\r\nSUMMARY:The lease of {name} ends\r\n\
-             DESCRIPTION:zonetool renew {name}\r\nEND:VEVENT\r\n"
-        );
+        lines.extend([
+            "BEGIN:VEVENT".to_owned(),
+            format!("UID:{name}-{day}@{network}.namechain.alt"),
+            format!("DTSTAMP:{day}T000000Z"),
+            format!("DTSTART;VALUE=DATE:{day}"),
+            format!("SUMMARY:The lease of {name} ends"),
+            format!("DESCRIPTION:zonetool renew {name}"),
+            "END:VEVENT".to_owned(),
+        ]);
     }
-    text + "END:VCALENDAR"
+    lines.push("END:VCALENDAR".to_owned());
+    lines
 }

@@ -13,7 +13,7 @@ use crate::key_text;
 #[derive(Debug, Error)]
 pub enum ChannelFailure {
     /// The channel was not opened.
-    #[error("no channel to {name} at {address}: {error}")]
+    #[error("no channel to {name} at {address}: {}", describe(.error))]
     None {
         /// The name that was called.
         name: Name,
@@ -53,6 +53,16 @@ pub enum ChannelFailure {
     /// The runtime can't start.
     #[error("can't set up a channel: {0}")]
     Setup(io::Error),
+}
+
+/// The error with keys in the form in which they are published.
+fn describe(error: &ChannelError) -> String {
+    match error {
+        ChannelError::OtherKey { name, found } => {
+            format!("who answers is not {name}: it holds the key {}", key_text::identity(found))
+        }
+        other => other.to_string(),
+    }
 }
 
 impl ChannelFailure {

@@ -12,7 +12,7 @@ use super::{
     layout::too_long,
     special,
     token::{Token, quote},
-    types::{ALGORITHMS, CERTIFICATE_TYPES, Field, TypeInfo, mnemonic, number},
+    types::{ALGORITHMS, CERTIFICATE_TYPES, Field, SCHEMES, TypeInfo, mnemonic, number},
 };
 
 /// The data of a type of the table from its tokens, or what is wrong with it.
@@ -54,6 +54,7 @@ fn encode_field(
         Field::U16 => out.extend((number_of(next(tokens)?, 0xffff)? as u16).to_be_bytes()),
         Field::U32 => out.extend((number_of(next(tokens)?, 0xffff_ffff)? as u32).to_be_bytes()),
         Field::Algorithm => out.push(named(next(tokens)?, ALGORITHMS, 0xff)? as u8),
+        Field::Scheme => out.push(named(next(tokens)?, SCHEMES, 0xff)? as u8),
         Field::CertificateType => {
             out.extend(named(next(tokens)?, CERTIFICATE_TYPES, 0xffff)?.to_be_bytes());
         }
@@ -84,7 +85,8 @@ fn encode_field(
             out.extend(text.ok_or_else(|| format!("{} is not a character string", shown(token)))?);
         }
         Field::Hex => out.extend(hex_of(&joined(tokens)?)?),
-        Field::Base64 => out.extend(base64_of(&joined(tokens)?)?),
+        Field::OptionalBase64 if tokens.as_slice().is_empty() => {}
+        Field::Base64 | Field::OptionalBase64 => out.extend(base64_of(&joined(tokens)?)?),
         Field::Eui(bytes) => out.extend(groups(next(tokens)?, '-', bytes, 1)?),
         Field::Locator64 => out.extend(groups(next(tokens)?, ':', 4, 2)?),
         Field::Nsap => {
@@ -158,6 +160,11 @@ fn decode_field(field: Field, rest: &mut &[u8], words: &mut Vec<String>) -> Opti
     let all = |rest: &mut &[u8]| std::mem::take(rest).to_vec();
     match field {
         Field::U8 | Field::Algorithm => words.push(take_number(rest, 1)?.to_string()),
+        Field::Scheme => {
+            let number = take_number(rest, 1)?;
+            let known = SCHEMES.iter().find(|(scheme, _)| u64::from(*scheme) == number);
+            words.push(known.map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned()));
+        }
         Field::U16 | Field::CertificateType => words.push(take_number(rest, 2)?.to_string()),
         Field::U32 => words.push(take_number(rest, 4)?.to_string()),
         Field::Type => words.push(mnemonic(take_number(rest, 2)? as u16)),
@@ -181,7 +188,8 @@ fn decode_field(field: Field, rest: &mut &[u8], words: &mut Vec<String>) -> Opti
             let bytes = Some(all(rest)).filter(|bytes| !bytes.is_empty())?;
             words.push(hex::encode(bytes));
         }
-        Field::Base64 => match all(rest) {
+        Field::OptionalBase64 if rest.is_empty() => {}
+        Field::Base64 | Field::OptionalBase64 => match all(rest) {
             bytes if bytes.is_empty() => words.push("-".into()),
             bytes => words.push(base64::encode_string(&bytes)),
         },

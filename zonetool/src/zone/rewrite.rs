@@ -4,7 +4,7 @@
 use namechain_core::types::Name;
 
 use super::{
-    data,
+    SOA, data,
     error::ZoneError,
     fields::{Context, absolute_name},
     layout,
@@ -64,7 +64,7 @@ fn rewrite_record(entry: &RawEntry<'_>, context: Context<'_>) -> Result<Option<S
     let (mut ttl, mut has_units) = (None, false);
     while let [token, after @ ..] = rest {
         if let Some(seconds) = ttl_of(token)? {
-            has_units |= !token.raw.iter().all(u8::is_ascii_digit);
+            has_units |= has_unit(token);
             ttl = Some(seconds);
         } else if !token.raw.eq_ignore_ascii_case(b"IN") {
             break;
@@ -73,9 +73,13 @@ fn rewrite_record(entry: &RawEntry<'_>, context: Context<'_>) -> Result<Option<S
     }
     let [rtype, data @ ..] = rest else { return Ok(None) };
     let number = rtype.text().filter(|_| !rtype.quoted).and_then(types::number);
+    // The names and the serial number of an SOA are followed by times.
+    let is_generic = data.first().is_some_and(|token| token.raw == b"\\#");
+    let times_from = if number == Some(SOA) && !is_generic { 3 } else { usize::MAX };
+    has_units |= data.iter().skip(times_from).any(|token| has_unit(token));
     let data = match number.map(|number| (number, types::by_number(number))) {
         // The form of RFC 3597 is the library's to read.
-        _ if data.first().is_some_and(|token| token.raw == b"\\#") => None,
+        _ if is_generic => None,
         Some((_, Some(info))) => {
             let data = data::encode(info, data, context);
             Some(data.map_err(|what| format!("{}: {what}", info.mnemonic))?)
@@ -122,10 +126,19 @@ fn rewrite_record(entry: &RawEntry<'_>, context: Context<'_>) -> Result<Option<S
                 _ => raw(rtype),
             };
             line.push_str(&format!(" {rtype}"));
-            rest.iter().skip(1).for_each(|token| line.push_str(&format!(" {}", raw(token))));
+            for (at, token) in rest.iter().skip(1).enumerate() {
+                let time = if at >= times_from { ttl_of(token)? } else { None };
+                let text = time.map_or_else(|| raw(token), |seconds| seconds.to_string());
+                line.push_str(&format!(" {text}"));
+            }
         }
     }
     Ok(Some(line))
+}
+
+/// Whether a time is written with units.
+fn has_unit(token: &Token<'_>) -> bool {
+    !token.raw.iter().all(u8::is_ascii_digit)
 }
 
 /// A TTL in seconds, or in units as BIND writes them: `1d`, `1w2d3h4m5s`. `None` if it is none.

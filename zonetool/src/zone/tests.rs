@@ -103,8 +103,11 @@ fn registered_types_have_their_wire_form() {
         ("a SMIMEA 3 0 0 ab CD", "53 030000abcd"),
         ("@ HIP 2 2001 AQI= rvs.", "55 0202000220010102 0372767300"),
         ("@ CSYNC 66 3 A NS AAAA", "62 000000420003000460000008"),
-        ("@ DSYNC CDS NOTIFY 1 .", ""),
+        ("@ DSYNC CDS NOTIFY 1 .", "66 003b01000100"),
+        ("@ DSYNC CDS PUSH 1 .", ""),
         ("@ DSYNC CDS 1 5359 c.", "66 003b0114ef016300"),
+        ("@ SINK 1 0 0", "40 010000"),
+        ("@ SINK 8 0 2 l4ik", "40 0800029788a4"),
         ("@ SPF \"v=spf1 -all\"", "99 0b763d73706631202d616c6c"),
         ("@ NID 10 0014:4fff:ff20:ee64", "104 000a00144fffff20ee64"),
         ("@ L32 10 10.1.02.0", ""),
@@ -275,6 +278,16 @@ fn what_the_chain_makes_itself_is_left_out() {
             "line 4: NSEC left out: the server signs the zone",
         ]
     );
+}
+
+/// BIND's zone files write the times of an SOA with units.
+#[test]
+fn the_times_of_an_soa_may_have_units() {
+    let zone = "$TTL 1D\n@ SOA ns hostmaster ( 2 8H 2h\n 4W 1D )\n@ A 192.0.2.1\n";
+    let zone = read(&alice(), zone.as_bytes()).unwrap();
+    assert_eq!(zone.records.records().len(), 1);
+    assert_eq!(zone.notes, ["line 2: SOA left out: the server generates it"]);
+    refusal("@ SOA ns hostmaster 2 8X 2h 4w 1d");
 }
 
 #[test]

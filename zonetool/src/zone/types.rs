@@ -28,6 +28,8 @@ pub enum Field {
     Hex,
     /// The rest in Base64, possibly in several tokens; `-` is nothing where it may be empty.
     Base64,
+    /// The same, which may be left out.
+    OptionalBase64,
     /// So many bytes as pairs of hexadecimal digits with hyphens (RFC 7043).
     Eui(usize),
     /// Eight bytes as four groups of hexadecimal digits with colons (RFC 6742).
@@ -40,6 +42,8 @@ pub enum Field {
     CertificateType,
     /// A DNSSEC algorithm.
     Algorithm,
+    /// The scheme of a notification (RFC 9859 §2.2).
+    Scheme,
     /// An NSAP address (RFC 1706).
     Nsap,
     /// A location (RFC 1876).
@@ -65,7 +69,8 @@ pub struct TypeInfo {
 
 use Field::{
     Algorithm, Base64, CertificateType, Eui, Hex, HostIdentity, Ipv4, Location, Locator64, Name,
-    Nsap, OptionalText, Prefixes, Relay, Rest, Text, Texts, Type, Types, U8, U16, U32,
+    Nsap, OptionalBase64, OptionalText, Prefixes, Relay, Rest, Scheme, Text, Texts, Type, Types,
+    U8, U16, U32,
 };
 
 const fn of(number: u16, mnemonic: &'static str, fields: &'static [Field]) -> TypeInfo {
@@ -88,7 +93,7 @@ const TYPES: &[TypeInfo] = &[
     of(32, "NIMLOC", &[Hex]),
     of(36, "KX", &[U16, Name]),
     of(37, "CERT", &[CertificateType, U16, Algorithm, Base64]),
-    of(40, "SINK", &[U8, U8, U8, Base64]),
+    of(40, "SINK", &[U8, U8, U8, OptionalBase64]),
     of(42, "APL", &[Prefixes]),
     of(49, "DHCID", &[Base64]),
     of(53, "SMIMEA", &[U8, U8, U8, Hex]),
@@ -97,7 +102,7 @@ const TYPES: &[TypeInfo] = &[
     of(57, "RKEY", &[U16, U8, Algorithm, Base64]),
     of(58, "TALINK", &[Name, Name]),
     of(62, "CSYNC", &[U32, U16, Types]),
-    of(66, "DSYNC", &[Type, U8, U16, Name]),
+    of(66, "DSYNC", &[Type, Scheme, U16, Name]),
     of(67, "HHIT", &[Base64]),
     of(68, "BRID", &[Base64]),
     of(99, "SPF", &[Texts]),
@@ -147,6 +152,9 @@ pub const CERTIFICATE_TYPES: &[(u16, &str)] = &[
     (253, "URI"),
     (254, "OID"),
 ];
+
+/// Schemes of notifications by mnemonic (RFC 9859 §6.2).
+pub const SCHEMES: &[(u16, &str)] = &[(1, "NOTIFY")];
 
 /// DNSSEC algorithms by mnemonic (IANA, DNS Security Algorithm Numbers).
 pub const ALGORITHMS: &[(u16, &str)] = &[

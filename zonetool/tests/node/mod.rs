@@ -15,9 +15,10 @@ use std::{
 
 use namechain_core::{
     api_types::{
-        BanInfo, Bans, CommitInfo, CommitmentInfo, History, LiftBans, Lifted, NameEntryInfo,
-        NameInfo, NewBan, PastOperation, PeerCounts, PeerInfo, Peers, Price, ProtocolInfo,
-        RecordInfo, Refusal, Standing, Status, Submit, Submitted, SyncInfo, TransferInfo,
+        BanInfo, Bans, BlockInfo, CommitInfo, CommitmentInfo, History, LiftBans, Lifted,
+        NameEntryInfo, NameInfo, NewBan, PastOperation, PeerCounts, PeerInfo, Peers, Price,
+        ProtocolInfo, RecordInfo, Refusal, Standing, Status, Submit, Submitted, SyncInfo,
+        TransferInfo,
     },
     codec::{Decode, Encode},
     consensus::{header::signing_context, price, work::PowHasher},
@@ -212,6 +213,25 @@ fn answer(stream: impl Read + Write, state: &mut State) {
     );
 }
 
+/// The genesis block of the network.
+fn genesis() -> Value {
+    let block = namechain_core::consensus::header::genesis(NETWORK);
+    json!(BlockInfo {
+        id: block.header.id(NETWORK),
+        height: 0,
+        active: true,
+        previous: block.header.previous,
+        time: block.header.time,
+        due: block.header.time,
+        work: "1".into(),
+        name_multiplier: PRICE_UNIT,
+        byte_multiplier: PRICE_UNIT,
+        state_root: block.header.state_root,
+        operations: Vec::new(),
+        bytes: hex::encode(block.to_bytes()),
+    })
+}
+
 /// A peer that says what it should not.
 fn peers() -> Peers {
     let peer = PeerInfo {
@@ -286,7 +306,8 @@ impl State {
                 message: "it gives no templates".into(),
                 hint: None,
             }),
-            // It keeps none.
+            // It keeps the first.
+            ["blocks", "0"] => Ok(genesis()),
             ["blocks", _] => Err(Refusal {
                 code: "not-found".into(),
                 rule: None,
@@ -371,6 +392,7 @@ impl State {
                 });
             }
             Action::Cancel { .. } => entry.transfer = None,
+            Action::Renew { .. } => entry.expires += NETWORK.params().lease,
             other => panic!("{other:?}"),
         }
         entry.sequence = named.action.sequence().unwrap_or(entry.sequence);
@@ -539,6 +561,7 @@ impl State {
                     }
                     Action::Transfer { .. } => price::transfer(params, PRICE_UNIT),
                     Action::Cancel { .. } => price::rescue(params),
+                    Action::Renew { .. } => price::renewal(params, &named.name),
                     other => panic!("{other:?}"),
                 };
                 assert_eq!(paid, price + price.div_ceil(4), "a quarter more than the price");

@@ -6,7 +6,7 @@ use namechain_core::types::SecretKey;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::node::Node;
+use crate::{node::Node, schema::check_document};
 
 const ZONE: &str = "@ 300 A 192.0.2.1\n";
 
@@ -67,7 +67,12 @@ impl User {
 }
 
 fn run(home: &Path, node: &str, args: &[&str]) -> Outcome {
-    run_with(home, node, &["--json"], args)
+    let done = run_with(home, node, &["--json"], args);
+    // Nothing, or a document a line, is printed by some.
+    if let Ok(document) = serde_json::from_str(&done.stdout) {
+        check_document(args, &document);
+    }
+    done
 }
 
 fn run_with(home: &Path, node: &str, before: &[&str], args: &[&str]) -> Outcome {

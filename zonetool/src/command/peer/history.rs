@@ -181,15 +181,19 @@ fn step(
 }
 
 fn describe(history: &IdentityHistory) -> String {
-    let mut text =
-        format!("{:>8}  {:<20}  {:>6}  {:<11} identity\n", "height", "time (UTC)", "record", "how");
+    let mut text = format!(
+        "{:>8}  {:<20}  {:>6}  how, and the identity key\n",
+        "height", "time (UTC)", "record"
+    );
     for step in &history.steps {
         let sequence = step.sequence.map_or_else(String::new, |sequence| sequence.to_string());
-        let identity =
-            step.identity.map_or_else(|| "none".to_owned(), |key| key_text::identity(&key));
         let (height, time, how) = (step.height, utc(step.time), step.how);
-        // Writing to a String never fails.
-        let _ = writeln!(text, "{height:>8}  {time:<20}  {sequence:>6}  {how:<11} {identity}");
+        // A key has a line of its own, which fits 80 columns with it. Writing to a String never
+        // fails.
+        let _ = writeln!(text, "{height:>8}  {time:<20}  {sequence:>6}  {how}");
+        if let Some(key) = &step.identity {
+            let _ = writeln!(text, " identity {}", key_text::identity(key));
+        }
     }
     text
 }

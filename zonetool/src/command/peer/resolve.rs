@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io, path::Path};
 
 use messaging::VerifiedPeer;
-use namechain_core::types::{Hash, Name, Network};
+use namechain_core::types::{Hash, Name, Network, PublicKey};
 use serde::Serialize;
 
 use super::lookup::{LookupResult, look_up};
@@ -41,7 +41,7 @@ struct Resolved {
 #[derive(Debug, Serialize)]
 struct Before {
     sequence: u32,
-    identity: String,
+    identity: PublicKey,
     /// The first and the last height at which it was seen.
     first: u32,
     last: u32,
@@ -80,7 +80,7 @@ fn resolved(name: Name, looked: &LookupResult) -> Resolved {
         header: from,
         seen: looked.before.map(|pin| Before {
             sequence: pin.sequence,
-            identity: pin.known.identity.to_string(),
+            identity: pin.known.identity,
             first: pin.first_seen,
             last: pin.last_seen,
         }),
@@ -97,7 +97,8 @@ fn describe(resolved: &Resolved) -> String {
         || "never before".to_owned(),
         |seen| {
             let (first, last) = (seen.first, seen.last);
-            format!("from height {first} to {last}, record {} of {}", seen.sequence, seen.identity)
+            let key = key_text::identity(&seen.identity);
+            format!("from height {first} to {last}, record {} of {key}", seen.sequence)
         },
     );
     let mut rows =
