@@ -8,8 +8,9 @@ use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use crate::rfc3339::{YEAR_10000, utc};
 
-/// The fields whose numbers of 64 bits are seconds of Unix time, in documents of this program and of
-/// nodes; heights have 32 bits. Beside each, the document has the same with `_utc` in RFC 3339, or null if it is null.
+/// The fields whose numbers of 64 bits are seconds of Unix time, in documents of this program and
+/// of nodes; heights have 32 bits. Beside each, the document has the same with `_utc` in RFC 3339,
+/// or null if it is null.
 const TIME_FIELDS: [&str; 14] = [
     "created",
     "expires",

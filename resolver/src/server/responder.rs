@@ -301,8 +301,8 @@ impl Responder {
     }
 
     /// The response to a message in wire form; `None` for what gets no response: bytes too short
-    /// for a header, and responses, because two servers would answer each other without end; and for
-    /// queries of clients that are denied.
+    /// for a header, and responses, because two servers would answer each other without end; and
+    /// for queries of clients that are denied.
     pub async fn respond_to_bytes(&self, bytes: &[u8], client: Client) -> Option<Vec<u8>> {
         if self.is_denied(client.address) {
             return None;

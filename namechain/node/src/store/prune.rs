@@ -40,8 +40,8 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes old blocks, if that was asked for. To be called when everything that was committed is
-    /// on the disk.
+    /// Deletes old blocks, if that was asked for. To be called when everything that was committed
+    /// is on the disk.
     pub(super) fn prune_if_due(&self) -> Result<(), StorageError> {
         let Some(tip) = self.tip_height()? else { return Ok(()) };
         let Some(target) = self.options.prune_bytes else { return Ok(()) };
