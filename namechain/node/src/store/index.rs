@@ -6,10 +6,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{
-        PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{PoisonError, RwLock},
 };
 
 use sled::{Batch, Db, IVec, Mode};
@@ -31,10 +28,10 @@ use namechain_core::{
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How many rows may wait to be written together, and how many bytes of them. Blocks that are
-/// fetched by the thousand each touch a dozen rows, half of which go again when the block's header
-/// is archived and its undo data dropped: of blocks that wait so long sled never hears of those.
-const WAITING_ROWS: usize = 32_768;
-const WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// fetched by the thousand each touch a few rows; sled syncs what it writes whether it is asked to
+/// or not, and takes a batch of thousands as fast as one.
+const WAITING_ROWS: usize = 4_096;
+const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
 /// How many headers go to the archive at a time.
 const ARCHIVED_AT_ONCE: u32 = 4_096;
@@ -45,9 +42,6 @@ pub(super) struct Index {
     db: Db,
     waiting: RwLock<Waiting>,
     archive: Archive,
-    /// Whether heights were taken out of the archive since the last sync. Their records must stay
-    /// as they are: after a crash they may count again.
-    has_shrunk: AtomicBool,
     /// sled's own file once more, to sync it: see [`Index::sync`].
     file: File,
 }
@@ -101,8 +95,7 @@ impl Index {
             .open(&file_path)
             .map_err(|source| io_error("opening", &file_path, source))?;
         let archive = Archive::open(path, 0)?;
-        let (waiting, has_shrunk) = (RwLock::default(), AtomicBool::new(false));
-        let mut index = Index { path: path.into(), db, waiting, archive, has_shrunk, file };
+        let mut index = Index { path: path.into(), db, waiting: RwLock::default(), archive, file };
         index.check_format(network)?;
         if let Some(archived) = index.get(layout::ARCHIVED_KEY)? {
             index.archive = Archive::open(path, read_height(&archived)?)?;
@@ -167,14 +160,8 @@ impl Index {
         Ok(rows)
     }
 
-    /// Whether the archive may be written to before the next sync. What is archived then counts
-    /// once the rows that wait are on the disk, in one batch with them.
-    pub(super) fn may_archive(&self) -> bool {
-        !self.has_shrunk.load(Ordering::Acquire)
-    }
-
     /// Moves the best chain's headers below `height` to the archive, and the history nodes that are
-    /// about them alone. [`Index::may_archive`] must hold.
+    /// about them alone. Everything that was committed must be on the disk.
     pub(super) fn archive_below(&self, height: u32) -> Result<(), StorageError> {
         while self.archive.len() < height {
             let from = self.archive.len();
@@ -250,7 +237,6 @@ impl Index {
     pub(super) fn apply(&self, rows: Rows) -> Result<(), StorageError> {
         let mut waiting = self.waiting.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(archived) = rows.archived {
-            self.has_shrunk.fetch_or(archived < self.archive.len(), Ordering::AcqRel);
             self.archive.set_len(archived);
         }
         for (key, value) in rows.writes {
@@ -293,9 +279,7 @@ impl Index {
     /// step.
     pub(super) fn sync(&self) -> Result<(), StorageError> {
         self.settled()?.flush().map_err(|error| self.failed(error))?;
-        self.file.sync_data().map_err(|source| io_error("syncing", &self.path, source))?;
-        self.has_shrunk.store(false, Ordering::Release);
-        Ok(())
+        self.file.sync_data().map_err(|source| io_error("syncing", &self.path, source))
     }
 
     pub(super) fn mark(&self) -> Result<Option<Mark>, StorageError> {

@@ -309,10 +309,8 @@ impl Storage for Store {
         self.breaking(self.index.apply(rows))?;
         *mark = advance.or(*mark);
         if durable {
-            // Before the rows are written: those of what is archived need not be.
-            self.breaking(self.archive())?;
             self.breaking(self.index.sync())?;
-            self.breaking(self.prune_if_due())?;
+            self.breaking(self.archive_and_prune())?;
         }
         Ok(())
     }

@@ -21,15 +21,10 @@ pub(super) struct Look {
 }
 
 impl Store {
-    /// The height of the tip.
-    fn tip_height(&self) -> Result<Option<u32>, StorageError> {
-        let Some(tip) = self.index.tip()? else { return Ok(None) };
-        Ok(self.index.header(&tip)?.map(|tip| tip.header.height))
-    }
-
-    /// Archives old headers, if there are enough of them and the archive may be written to.
-    pub(super) fn archive(&self) -> Result<(), StorageError> {
-        let Some(tip) = self.tip_height()?.filter(|_| self.index.may_archive()) else {
+    /// To be called when everything that was committed is on the disk.
+    pub(super) fn archive_and_prune(&self) -> Result<(), StorageError> {
+        let Some(tip) = self.index.tip()? else { return Ok(()) };
+        let Some(tip) = self.index.header(&tip)?.map(|tip| tip.header.height) else {
             return Ok(());
         };
         let depth = self.options.archive_depth;
@@ -37,13 +32,6 @@ impl Store {
         if tip.saturating_sub(self.index.archived()) >= depth.saturating_mul(2) {
             self.index.archive_below(tip - depth)?;
         }
-        Ok(())
-    }
-
-    /// Deletes old blocks, if that was asked for. To be called when everything that was committed
-    /// is on the disk.
-    pub(super) fn prune_if_due(&self) -> Result<(), StorageError> {
-        let Some(tip) = self.tip_height()? else { return Ok(()) };
         let Some(target) = self.options.prune_bytes else { return Ok(()) };
         let look = Look { file: self.log.last_file(), tip };
         let mut last = self.prune_look.lock().unwrap_or_else(PoisonError::into_inner);
