@@ -177,14 +177,19 @@ impl Bench {
         }
     }
 
-    /// Answers a request as a peer with this chain does.
+    /// Answers a request as a peer with this chain does, and does the checks.
     pub fn answer_as(&mut self, peer: Peer, id: RequestId, request: &Request, chain: &Miner) {
+        let answer = self.answer_of(request, chain);
+        self.answer(peer, id, answer);
+        self.check_all();
+    }
+
+    /// What a peer with this chain answers.
+    pub fn answer_of(&self, request: &Request, chain: &Miner) -> Response {
         let waiting = namechain_core::mempool::Waiting::default();
         let identity = Identity::new(NETWORK, "peer");
-        let answer =
-            namechain_core::sync::serve::answer(&*chain.storage, &identity, &waiting, request, NOW);
-        self.answer(peer, id, answer.unwrap());
-        self.check_all();
+        namechain_core::sync::serve::answer(&*chain.storage, &identity, &waiting, request, NOW)
+            .unwrap()
     }
 
     pub fn announce(&mut self, peer: Peer, block: CompactBlock) -> GossipId {

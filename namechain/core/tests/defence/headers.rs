@@ -1,7 +1,7 @@
 //! Headers: lies, floods, chains without work and of little work.
 
 use namechain_core::{
-    consensus::header::genesis,
+    consensus::{difficulty::next_due, header::genesis},
     sync::{
         Misbehavior, Peer, RequestId, SyncReason, limits,
         message::{Hello, MAX_HEADERS, MAX_LOCATOR, Request, Response},
@@ -306,6 +306,59 @@ fn who_is_put_off_by_slow_checks_is_waited_for() {
         bench.tick();
     }
     assert_eq!(bench.miner.chain.tip_id(), richer.chain.tip_id());
+}
+
+/// Two headers without work beside a chain's last one: they claim more than it has.
+fn claim_beside(chain: &mut Miner, salt: u64) -> Vec<Header> {
+    let mut shown = headers(chain, 0);
+    let last = shown.pop().unwrap();
+    let mut end = chain.chain.ancestry(&last.previous).unwrap().unwrap();
+    for number in 0..2 {
+        let header = Header {
+            height: last.height + number,
+            previous: end.id(),
+            history_root: end.history_root(),
+            time: last.time + u64::from(number),
+            due: next_due(NETWORK.params(), end.header()),
+            nonce: salt << 8,
+            ..last.clone()
+        };
+        let header = worked(chain, header, false);
+        end.extend_unchecked(header.id(NETWORK), &header).unwrap();
+        shown.push(header);
+    }
+    shown
+}
+
+/// A fresh node fetches 1,900 blocks from an honest peer, whose answers take a second, and its
+/// checks are done once a second. Each second somebody else comes, shows two headers without work
+/// beside the chain's last one, which claim more, and leaves before they are checked. That costs
+/// the node half a minute and no more.
+#[test]
+fn claims_without_work_do_not_stop_a_download() {
+    let mut chain = long_chain_of(1_900, 2_000);
+    let mut bench = Bench::new();
+    bench.skew = 2_000;
+    let honest = bench.peer(1, &chain);
+    let (id, _) = bench.request(honest).unwrap();
+    bench.answer(honest, id, Response::Headers(headers(&chain, 0)));
+    bench.check_all();
+    for second in 0..60 {
+        let asked: Vec<_> = std::iter::from_fn(|| bench.request(honest)).collect();
+        let claim = Hello { work: u128::MAX, tip: Hash([9; 32]), ..hello(&chain) };
+        let attacker = bench.greeted(2 + second, claim);
+        if let Some((id, Request::Headers { .. })) = bench.request(attacker) {
+            bench.answer(attacker, id, Response::Headers(claim_beside(&mut chain, second)));
+        }
+        bench.event(namechain_core::sync::Event::PeerDisconnected { peer: attacker });
+        for (id, request) in asked {
+            let answer = bench.answer_of(&request, &chain);
+            bench.answer(honest, id, answer);
+        }
+        bench.check_all();
+        bench.tick();
+    }
+    assert_eq!(bench.miner.chain.tip_header().height, 1_900);
 }
 
 /// A fresh node, three honest peers with a long chain, and an attacker with a short one who also

@@ -110,26 +110,24 @@ impl HeaderSync {
     }
 
     /// Whether a candidate with more checked work still grows. If much would be connected
-    /// meanwhile, also whether headers that claim more are in the hands of our checks, which takes
-    /// as long as it takes, or a peer that advertises more has not been heard out.
+    /// meanwhile, also, but not for long, whether headers that claim more are being checked, or a
+    /// peer that advertises more has not been heard out: neither has shown any work.
     fn is_better_one_coming(&self, ctx: &Context<'_>, number: u64, work: u128) -> bool {
-        let any_other = |is: &dyn Fn(&Candidate) -> bool| {
-            self.candidates.iter().any(|(other, on)| other != number && is(on))
+        let is_any_other = |is: &dyn Fn(&Candidate) -> bool| {
+            let mut others = self.candidates.iter().filter(|(other, _)| *other != number);
+            others.any(|(_, on)| on.no_peers_since.is_none() && is(on))
         };
-        if any_other(&|on| {
-            on.work() > work && on.no_peers_since.is_none() && on.is_growing(ctx.now)
-        }) {
+        if is_any_other(&|on| on.work() > work && on.is_growing(ctx.now)) {
             return true;
         }
         let Some(on) = self.candidates.get(number) else { return false };
         let new_blocks = on.height().saturating_sub(ctx.chain.tip_header().height);
-        if new_blocks <= STATES_KEPT / 2 {
-            return false;
-        }
-        let is_being_checked =
-            |on: &Candidate| on.unchecked_batches() > 0 && on.ahead().work() > work;
         let until = on.usable_since.unwrap_or(ctx.now) + HEAR_OUT_MS;
-        any_other(&is_being_checked) || ctx.now < until && self.is_more_advertised(ctx, work)
+        let is_being_checked =
+            |on: &Candidate| on.ahead().work() > work && on.unchecked_batches() > 0;
+        new_blocks > STATES_KEPT / 2
+            && ctx.now < until
+            && (is_any_other(&is_being_checked) || self.is_more_advertised(ctx, work))
     }
 
     /// Whether a peer advertises more work than that and has not been heard out.
