@@ -144,8 +144,16 @@ fn the_configuration_is_read_again_and_nothing_is_lost() {
     );
     service.configure(&toml);
     reads_again(&resolver, "changed: mount-root; not before a restart: suffixes, cache-bytes");
-    // Without suffixes there would be nothing at this name.
-    assert_eq!(dig::ask(dns, "namechain.alt.", "SOA", "").status, "NOERROR");
+    let has_suffix = || !dig::ask(dns, "namechain.alt.", "SOA", "").rdata("SOA").is_empty();
+    assert!(has_suffix(), "suffixes stay until a restart");
+    // So names below them get no upstream either, whatever suffixes the file has.
+    let upstream = second.addr;
+    service.configure(&format!(
+        "upstream = ['{upstream}']\nsuffixes = 'namechain.internal'\n\
+         [[forward]]\nzone = 'namechain.alt'\nupstream = '{upstream}'\n"
+    ));
+    reads_again(&resolver, "configuration not reloaded: forward: 'namechain.alt.' contains names");
+    assert!(has_suffix());
     assert!(resolver.runs() && !resolver.log().contains("panicked"), "{}", resolver.log());
 }
 

@@ -8,11 +8,14 @@ use std::{
 use hickory_proto::rr::Name;
 use thiserror::Error;
 
+use crate::dns::names::MAX_LABEL_BYTES;
+
 /// The most suffixes.
-pub const MAX_SUFFIXES: usize = 8;
-/// The most labels of one.
+const MAX_SUFFIXES: usize = 8;
+/// The most labels of one, and the most characters.
 const MAX_LABELS: usize = 8;
-/// The most lists of suffixes in one process: each is kept until its end.
+const MAX_SUFFIX_BYTES: usize = 128;
+/// The most lists of suffixes that one process keeps.
 const MAX_LISTS: usize = 64;
 
 /// A suffix below which all names of the chain are mounted, such as `namechain.alt.` (RFC 9476:
@@ -23,54 +26,71 @@ pub struct Suffix {
     labels: &'static [&'static [u8]],
 }
 
-/// Why a text is no suffix.
+/// Why a list of texts is no list of suffixes: what is said of [`SuffixError::text`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SuffixError {
-    /// It is not the name of a host (RFC 1123 §2.1), or has too many labels.
-    #[error("'{0}' is not a name of one to {MAX_LABELS} labels of letters, digits and hyphens")]
+    /// One is not the name of a host (RFC 1123 §2.1), or has too many labels.
+    #[error("is not a name of one to {MAX_LABELS} labels of letters, digits and hyphens")]
     Name(String),
-    /// Names below it are somebody else's.
-    #[error("names below '{0}' are delegated in DNS: choose a suffix below alt or internal")]
+    /// Names below one are somebody else's.
+    #[error("is a name that DNS delegates: choose one below alt or internal")]
     Delegated(String),
-    /// There are too many, or one twice.
-    #[error("more than {MAX_SUFFIXES} suffixes, or one of them twice")]
-    Many,
+    /// One is below another or the same: names below it would belong to two zones.
+    #[error("is at or below another suffix of the list")]
+    Nested(String),
+    /// There are too many.
+    #[error("has more than {MAX_SUFFIXES} suffixes")]
+    TooMany(String),
+    /// The configuration was read with other lists too often.
+    #[error("comes after {MAX_LISTS} other lists since the start: restart the resolver")]
+    TooManyLists(String),
+}
+
+impl SuffixError {
+    /// What is wrong: one of the texts, or all of them.
+    pub fn text(&self) -> &str {
+        match self {
+            SuffixError::Name(text)
+            | SuffixError::Delegated(text)
+            | SuffixError::Nested(text)
+            | SuffixError::TooMany(text)
+            | SuffixError::TooManyLists(text) => text,
+        }
+    }
+}
+
+/// The labels of a suffix in lower case.
+///
+/// It must end in a label whose names nobody is delegated in DNS: `alt` (RFC 9476), `internal`
+/// (reserved by ICANN in 2024), `home.arpa` (RFC 8375) or `test` (RFC 6761), and not be one of
+/// these itself.
+fn read_labels(text: &str) -> Result<Vec<String>, SuffixError> {
+    let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL_BYTES).contains(&label.len())
+            && label.bytes().all(is_plain)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let labels: Vec<&str> = lower.split('.').collect();
+    // A name of the chain and its own labels must have room before it.
+    if !labels.iter().all(|label| is_label(label))
+        || labels.len() > MAX_LABELS
+        || lower.len() > MAX_SUFFIX_BYTES
+    {
+        return Err(SuffixError::Name(text.to_owned()));
+    }
+    match labels[..] {
+        [_, .., "alt" | "internal" | "test"] | [_, .., "home", "arpa"] => {}
+        _ => return Err(SuffixError::Delegated(text.to_owned())),
+    }
+    Ok(labels.into_iter().map(str::to_owned).collect())
 }
 
 impl Suffix {
     /// The one that is meant where none is said.
     pub const CANONICAL: Suffix = Suffix { labels: &[b"namechain", b"alt"] };
-
-    /// Reads a suffix. It must end in a label whose names nobody is delegated in DNS: `alt`
-    /// (RFC 9476), `internal` (reserved by ICANN in 2024), `home.arpa` (RFC 8375) or `test`
-    /// (RFC 6761), and not be one of these itself.
-    ///
-    /// # Errors
-    /// Why it is none.
-    pub fn parse(text: &str) -> Result<Suffix, SuffixError> {
-        let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        let is_label = |label: &str| {
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-            (1..=63).contains(&label.len())
-                && label.bytes().all(is_plain)
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
-        let labels: Vec<&str> = lower.split('.').collect();
-        // A name of the chain and its own labels must have room before it.
-        if !labels.iter().all(|label| is_label(label))
-            || labels.len() > MAX_LABELS
-            || lower.len() > 128
-        {
-            return Err(SuffixError::Name(text.to_owned()));
-        }
-        match labels[..] {
-            [_, .., "alt" | "internal" | "test"] | [_, .., "home", "arpa"] => {}
-            _ => return Err(SuffixError::Delegated(text.to_owned())),
-        }
-        let kept = |label: &&str| -> &'static [u8] { Box::leak(label.as_bytes().into()) };
-        Ok(Suffix { labels: Box::leak(labels.iter().map(kept).collect()) })
-    }
 
     /// The name.
     pub fn name(&self) -> Name {
@@ -96,75 +116,73 @@ impl fmt::Display for Suffix {
     }
 }
 
-/// The suffixes that are on, the canonical one first.
-#[derive(Clone, Copy, Debug)]
-pub struct Suffixes {
-    list: &'static [Suffix],
-    /// Which list of this process it is; 0: the empty one.
-    id: u8,
-}
+/// The suffixes that are on, the canonical one first. None is at or below another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suffixes(&'static [Suffix]);
 
-impl PartialEq for Suffixes {
-    fn eq(&self, other: &Suffixes) -> bool {
-        self.list == other.list
-    }
-}
-
-impl Eq for Suffixes {}
-
-/// The lists of this process other than the two constants.
+/// The lists that were read, other than the two constants: each is kept until the process ends.
 static LISTS: Mutex<Vec<&'static [Suffix]>> = Mutex::new(Vec::new());
 
 impl Suffixes {
     /// None.
-    pub const NONE: Suffixes = Suffixes { list: &[], id: 0 };
+    pub const NONE: Suffixes = Suffixes(&[]);
     /// `namechain.alt.` alone.
-    pub const CANONICAL: Suffixes = Suffixes { list: &[Suffix::CANONICAL], id: 1 };
+    pub const CANONICAL: Suffixes = Suffixes(&[Suffix::CANONICAL]);
 
-    /// A list, the first the canonical one. It is kept until the process ends, once.
+    /// Reads a list, the first the canonical one.
     ///
     /// # Errors
-    /// [`SuffixError::Many`].
-    pub fn new(list: &[Suffix]) -> Result<Suffixes, SuffixError> {
-        let is_twice = |at: usize| list[..at].contains(&list[at]);
-        if list.len() > MAX_SUFFIXES || (0..list.len()).any(is_twice) {
-            return Err(SuffixError::Many);
+    /// What is wrong with it.
+    pub fn read(texts: &[String]) -> Result<Suffixes, SuffixError> {
+        if texts.len() > MAX_SUFFIXES {
+            return Err(SuffixError::TooMany(texts.join(", ")));
         }
-        if let Some(known) = [Self::NONE, Self::CANONICAL].into_iter().find(|it| it.list == list) {
-            return Ok(known);
-        }
-        let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = match lists.iter().position(|known| *known == list) {
-            Some(at) => at,
-            None if lists.len() == MAX_LISTS => return Err(SuffixError::Many),
-            None => {
-                lists.push(Box::leak(list.into()));
-                lists.len() - 1
+        let list: Vec<Vec<String>> =
+            texts.iter().map(|text| read_labels(text.trim())).collect::<Result<_, _>>()?;
+        for (at, labels) in list.iter().enumerate() {
+            let mut others = list.iter().enumerate().filter(|(other, _)| *other != at);
+            if others.any(|(_, other)| labels.ends_with(other)) {
+                return Err(SuffixError::Nested(labels.join(".")));
             }
+        }
+        let is_it = |known: &[Suffix]| {
+            let is_same = |(suffix, labels): (&Suffix, &Vec<String>)| {
+                suffix.labels.iter().copied().eq(labels.iter().map(String::as_bytes))
+            };
+            known.len() == list.len() && known.iter().zip(&list).all(is_same)
         };
-        Ok(Suffixes { list: lists[at], id: 2 + at as u8 })
+        let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let constants = [Self::NONE.0, Self::CANONICAL.0];
+        if let Some(known) = constants.into_iter().chain(lists.iter().copied()).find(|it| is_it(it))
+        {
+            return Ok(Suffixes(known));
+        }
+        if lists.len() == MAX_LISTS {
+            return Err(SuffixError::TooManyLists(texts.join(", ")));
+        }
+        let kept = |label: &String| -> &'static [u8] { Box::leak(label.as_bytes().into()) };
+        let suffix = |labels: &Vec<String>| {
+            let labels: &'static [&'static [u8]] = Box::leak(labels.iter().map(kept).collect());
+            Suffix { labels }
+        };
+        let made: &'static [Suffix] = Box::leak(list.iter().map(suffix).collect());
+        lists.push(made);
+        Ok(Suffixes(made))
     }
 
     /// Each, the canonical one first.
     pub fn iter(self) -> std::slice::Iter<'static, Suffix> {
-        self.list.iter()
+        self.0.iter()
     }
 
-    /// The one that names are shown with.
-    pub fn canonical(self) -> Option<&'static Suffix> {
-        self.list.first()
+    /// Whether there is one.
+    pub fn is_any(self) -> bool {
+        !self.0.is_empty()
     }
 
-    /// Which list of this process it is, below 128; 0: the empty one.
-    pub fn id(self) -> u8 {
-        self.id
-    }
-
-    /// The suffix that a name is below or at, and what stands before it; the longest if there are
-    /// several.
+    /// The suffix that a name is below or at, and what stands before it.
     pub fn find<'a, 'b>(self, labels: &'a [&'b [u8]]) -> Option<(&'static Suffix, &'a [&'b [u8]])> {
-        let below = self.list.iter().filter_map(|suffix| Some((suffix, suffix.strip(labels)?)));
-        below.min_by_key(|(_, above)| above.len())
+        self.0.iter().find_map(|suffix| Some((suffix, suffix.strip(labels)?)))
     }
 }
 
@@ -209,6 +227,10 @@ impl Mount {
 mod tests {
     use super::*;
 
+    fn read(texts: &[&str]) -> Result<Suffixes, SuffixError> {
+        Suffixes::read(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+    }
+
     #[test]
     fn suffixes_are_read_and_nobody_elses_are_refused() {
         for (text, expected) in [
@@ -217,37 +239,36 @@ mod tests {
             ("a.b.test", "a.b.test."),
             ("n.home.arpa", "n.home.arpa."),
         ] {
-            assert_eq!(Suffix::parse(text).unwrap().to_string(), expected);
+            assert_eq!(read(&[text]).unwrap().iter().next().unwrap().to_string(), expected);
         }
-        assert_eq!(Suffix::parse("namechain.alt"), Ok(Suffix::CANONICAL));
         let delegated = SuffixError::Delegated("chain.example.com".into());
-        assert_eq!(Suffix::parse("chain.example.com"), Err(delegated));
+        assert_eq!(read(&["chain.example.com"]), Err(delegated));
         for text in ["", ".", "alt", "internal", "home.arpa", "com", "x.arpa"] {
-            assert!(Suffix::parse(text).is_err(), "{text}");
+            assert!(read(&[text]).is_err(), "{text}");
         }
         for text in ["a..alt", "-a.alt", "a b.alt", "ä.alt", "1.2.3.4.5.6.7.8.alt"] {
-            assert!(matches!(Suffix::parse(text), Err(SuffixError::Name(_))), "{text}");
+            assert!(matches!(read(&[text]), Err(SuffixError::Name(_))), "{text}");
         }
+        for list in [["n.alt", "N.alt."], ["n.alt", "x.n.alt"], ["x.n.alt", "n.alt"]] {
+            assert!(matches!(read(&list), Err(SuffixError::Nested(_))), "{list:?}");
+        }
+        assert!(read(&["n.alt", "xn.alt"]).is_ok());
+        assert!(matches!(read(&["n.alt"; 9]), Err(SuffixError::TooMany(_))));
     }
 
     #[test]
-    fn a_list_is_kept_once_and_the_longest_suffix_is_found() {
-        let [alt, internal, longer] = ["namechain.alt", "namechain.internal", "x.namechain.alt"]
-            .map(|text| Suffix::parse(text).unwrap());
-        let list = || Suffixes::new(&[alt, internal, longer]).unwrap();
-        assert_eq!(list().id(), list().id());
-        assert!(list().id() > 1);
-        assert_eq!(Suffixes::new(&[alt]).unwrap().id(), 1);
-        assert_eq!(Suffixes::new(&[]).unwrap().id(), 0);
-        assert_eq!(Suffixes::new(&[alt, alt]), Err(SuffixError::Many));
-        assert_eq!(list().canonical(), Some(&alt));
+    fn a_list_is_kept_once_and_a_name_has_one_suffix() {
+        let list = || read(&["namechain.alt", "namechain.internal"]).unwrap();
+        assert!(std::ptr::eq(list().0, list().0), "kept once");
+        assert_eq!(read(&["namechain.alt."]), Ok(Suffixes::CANONICAL));
+        assert_eq!(read(&[]), Ok(Suffixes::NONE));
         let find = |name: &str| {
             let labels: Vec<&[u8]> = name.split('.').map(str::as_bytes).collect();
             list().find(&labels).map(|(suffix, above)| (suffix.to_string(), above.len()))
         };
         let found = |suffix: &str, above| Some((suffix.to_owned(), above));
         assert_eq!(find("alice.NAMECHAIN.alt"), found("namechain.alt.", 1));
-        assert_eq!(find("www.alice.x.namechain.alt"), found("x.namechain.alt.", 2));
+        assert_eq!(find("www.alice.namechain.internal"), found("namechain.internal.", 2));
         assert_eq!(find("namechain.internal"), found("namechain.internal.", 0));
         assert_eq!(find("xnamechain.alt"), None);
         assert_eq!(find("alt"), None);

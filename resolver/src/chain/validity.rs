@@ -183,7 +183,7 @@ fn read_block_time(bytes: &[u8]) -> Option<(BlockTime, &[u8])> {
 }
 
 fn encode_mounts(mounts: Mounts) -> u8 {
-    u8::from(mounts.root) | (mounts.suffixes.id() << 1)
+    u8::from(mounts.root) | (u8::from(mounts.suffixes.is_any()) << 1)
 }
 
 #[cfg(test)]

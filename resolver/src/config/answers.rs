@@ -7,7 +7,7 @@ use super::{
     error::ConfigError, file::File, one_or_many::OneOrMany, settings::NeverChain, value::read_value,
 };
 use crate::{
-    chain::mount::{Suffix, SuffixError, Suffixes},
+    chain::mount::Suffixes,
     dns::{cookie::Policy, names::MAX_LABEL_BYTES},
     server::access::{Access, AccessControl},
     upstream::Rebind,
@@ -22,15 +22,11 @@ pub fn cookies(given: Option<&str>) -> Result<Policy, ConfigError> {
 /// The suffixes below which names of the chain are.
 pub fn suffixes(given: Option<&OneOrMany>) -> Result<Suffixes, ConfigError> {
     let Some(OneOrMany(texts)) = given else { return Ok(Suffixes::CANONICAL) };
-    let wrong = |value: String, error: SuffixError| ConfigError::Value {
+    Suffixes::read(texts).map_err(|error| ConfigError::Value {
         place: "suffixes".into(),
-        value,
+        value: error.text().to_owned(),
         why: error.to_string(),
-    };
-    let read =
-        |text: &String| Suffix::parse(text.trim()).map_err(|error| wrong(text.clone(), error));
-    let list: Vec<Suffix> = texts.iter().map(read).collect::<Result<_, _>>()?;
-    Suffixes::new(&list).map_err(|error| wrong(texts.join(", "), error))
+    })
 }
 
 /// Which clients are answered. A network is in one list only.

@@ -120,6 +120,8 @@ impl Merge {
             (None, None) => QueryLogMode::default(),
         };
         let suffixes = answers::suffixes(file.suffixes.as_ref())?;
+        let zones = upstreams::zones(&file.forward)?;
+        upstreams::check_zones(&zones, suffixes)?;
         let on_dev = network == Some(Network::Dev);
         let sign = file.sign.into_config(&chain, env)?;
         Ok(Config {
@@ -127,7 +129,7 @@ impl Merge {
             sign,
             listen,
             upstreams,
-            zones: upstreams::zones(&file.forward, suffixes)?,
+            zones,
             recursive: upstreams::recursive(file.recursive),
             validate: validate::config(&file.validate)?,
             hedge: file.hedge_ms.map_or(defaults.first_retry, Duration::from_millis),

@@ -25,3 +25,4 @@ pub use settings::{
     AdminPath, ChainConfig, Config, DEFAULT_API, DEFAULT_CONTROL_API, DEFAULT_LISTEN, NodeOptions,
     SignConfig,
 };
+pub use upstreams::check_zones;

@@ -286,8 +286,18 @@ fn what_is_wrong_is_said_in_one_line() {
             Some("suffixes = 'n.internal'\n[[forward]]\nzone = 'internal'\nupstream = '9.9.9.9'"),
             "names of the chain",
         ),
-        ("", vec![], Some("suffixes = ['chain.example']"), "are delegated in DNS"),
-        ("", vec![], Some("suffixes = ['namechain.alt', 'NAMECHAIN.alt.']"), "one of them twice"),
+        (
+            "",
+            vec![],
+            Some("suffixes = ['chain.example']"),
+            "'chain.example' is a name that DNS delegates",
+        ),
+        (
+            "",
+            vec![],
+            Some("suffixes = ['namechain.alt', 'NAMECHAIN.alt.']"),
+            "is at or below another suffix",
+        ),
         (
             "",
             vec![],

@@ -31,15 +31,12 @@ pub fn upstreams(
     Ok(Some(all))
 }
 
-/// The zones with upstreams of their own. None has names below one of the suffixes.
-pub fn zones(
-    tables: &[file::ForwardTable],
-    suffixes: Suffixes,
-) -> Result<Vec<ForwardZone>, ConfigError> {
+/// The zones with upstreams of their own.
+pub fn zones(tables: &[file::ForwardTable]) -> Result<Vec<ForwardZone>, ConfigError> {
     let mut zones: Vec<ForwardZone> = Vec::new();
     for table in tables {
         let wrong = |why: &str| value("forward", &table.zone, why.to_owned());
-        let zone = read_zone(&table.zone, suffixes).map_err(wrong)?;
+        let zone = read_zone(&table.zone).map_err(wrong)?;
         let upstreams = read_list("forward", Some(&table.upstream))?;
         if upstreams.is_empty() {
             return Err(wrong("has no upstream"));
@@ -50,6 +47,20 @@ pub fn zones(
         zones.push(ForwardZone { zone, upstreams, validate: table.validate });
     }
     Ok(zones)
+}
+
+/// Checks that no zone with upstreams of its own has names of the chain.
+///
+/// # Errors
+/// The first that has.
+pub fn check_zones(zones: &[ForwardZone], suffixes: Suffixes) -> Result<(), ConfigError> {
+    let overlaps = |zone: &Name| {
+        let mut suffixes = suffixes.iter().map(|suffix| suffix.name());
+        suffixes.any(|suffix| zone.zone_of(&suffix) || suffix.zone_of(zone))
+    };
+    let Some(wrong) = zones.iter().find(|it| overlaps(&it.zone)) else { return Ok(()) };
+    let why = "contains names of the chain, which have no upstream";
+    Err(value("forward", &wrong.zone.to_ascii(), why.to_owned()))
 }
 
 /// The configuration of the built-in recursive resolver.
@@ -75,16 +86,12 @@ fn read_list(
     texts.iter().map(read).collect()
 }
 
-fn read_zone(text: &str, suffixes: Suffixes) -> Result<Name, &'static str> {
+fn read_zone(text: &str) -> Result<Name, &'static str> {
     const WHAT: &str = "is not a zone's name, as in corp.example";
     let mut zone = Name::from_utf8(text.trim()).map_err(|_| WHAT)?.to_lowercase();
     zone.set_fqdn(true);
     if zone.is_root() {
         return Err("is the root: write its upstreams as upstream = [...]");
-    }
-    let overlaps = |suffix: Name| zone.zone_of(&suffix) || suffix.zone_of(&zone);
-    if suffixes.iter().any(|suffix| overlaps(suffix.name())) {
-        return Err("contains names of the chain, which have no upstream");
     }
     Ok(zone)
 }

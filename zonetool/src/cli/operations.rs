@@ -47,7 +47,7 @@ pub struct Renew {
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub name: Option<String>,
     /// Renew all names of your key that can be renewed now
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["with_recovery", "words_file"])]
     pub all: bool,
     /// Show what would be signed; sign and send nothing
     #[arg(long)]
@@ -59,7 +59,7 @@ pub struct Renew {
     #[command(flatten)]
     pub waiting: WaitArgs,
     /// Sign with the recovery key instead of the owner key; the 24 words are asked for
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long)]
     pub with_recovery: bool,
     /// Where the words come from.
     #[command(flatten)]

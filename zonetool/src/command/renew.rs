@@ -1,6 +1,6 @@
 //! `renew`: one name, or all that can be renewed now.
 
-use namechain_core::api_types::Standing;
+use namechain_core::{api_types::Standing, params::Params};
 
 use super::{input::Keystore, list::own_names, ops, scan::FoundName};
 use crate::{
@@ -11,9 +11,6 @@ use crate::{
     error::CommandError,
     ui::Ui,
 };
-
-/// A name can be renewed in the last one of so many parts of its lease (rule `renew-early`).
-const PARTS: u64 = 4;
 
 /// Runs the command.
 pub fn run(
@@ -37,11 +34,11 @@ fn renew_all(
     args: &Renew,
 ) -> Result<(), CommandError> {
     let own = own_names(ui, &client()?, keystore)?;
-    let (now, window) = (clock::unix(), own.network.params().lease / PARTS);
-    let (due, later) = split_by_due(&own.names, window, now);
+    let (now, params) = (clock::unix(), own.network.params());
+    let (due, later) = split_by_due(&own.names, params, now);
     if due.is_empty() {
         let next = later.iter().min_by_key(|found| found.expires).map(|found| {
-            let from = describe_time(found.expires.saturating_sub(window), now);
+            let from = describe_time(params.renewable_from(found.expires), now);
             format!("; {} can be renewed from {from}", found.name)
         });
         ui.print_note(&format!(
@@ -62,41 +59,13 @@ fn renew_all(
     first.map_or(Ok(()), Err)
 }
 
-/// The names of the owner key that can be renewed at `now`, and those that can be later; `window`
-/// is how long before the end of a lease that is so, in seconds.
-fn split_by_due(names: &[FoundName], window: u64, now: u64) -> (Vec<&FoundName>, Vec<&FoundName>) {
+/// The names of the owner key that can be renewed at `now`, and those that can be later.
+fn split_by_due<'a>(
+    names: &'a [FoundName],
+    params: &Params,
+    now: u64,
+) -> (Vec<&'a FoundName>, Vec<&'a FoundName>) {
     let can_be =
         |found: &&FoundName| found.key_is == "owner" && found.standing != Standing::Revoked;
-    names.iter().filter(can_be).partition(|found| found.expires.saturating_sub(window) <= now)
-}
-
-#[cfg(test)]
-mod tests {
-    use namechain_core::types::{Name, SecretKey};
-
-    use super::*;
-
-    #[test]
-    fn names_in_the_last_quarter_of_their_lease_are_due() {
-        let owner = SecretKey::from_seed(&[1; 32]).public();
-        let found = |name: &str, key_is, standing, expires| {
-            FoundName::new(Name::parse(name).unwrap(), key_is, standing, owner, expires)
-        };
-        let names = [
-            found("due", "owner", Standing::Active, 1_100),
-            found("in-grace", "owner", Standing::Grace, 900),
-            found("later", "owner", Standing::Active, 1_101),
-            found("revoked", "owner", Standing::Revoked, 1_000),
-            found("offered", "recipient", Standing::Active, 1_000),
-            found("recoverable", "recovery", Standing::Active, 1_000),
-        ];
-        let (due, later) = split_by_due(&names, 100, 1_000);
-        let text = |found: Vec<&FoundName>| {
-            found.iter().map(|found| found.name.to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            (text(due), text(later)),
-            (vec!["due".into(), "in-grace".into()], vec!["later".into()])
-        );
-    }
+    names.iter().filter(can_be).partition(|found| params.renewable_from(found.expires) <= now)
 }

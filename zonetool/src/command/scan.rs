@@ -74,20 +74,6 @@ pub struct FoundName {
     opens_time: Option<u64>,
 }
 
-#[cfg(test)]
-impl FoundName {
-    /// One that is not offered to anybody.
-    pub fn new(
-        name: Name,
-        key_is: &'static str,
-        standing: Standing,
-        owner: PublicKey,
-        expires: u64,
-    ) -> Self {
-        FoundName { name, key_is, standing, owner, expires, opens_height: None, opens_time: None }
-    }
-}
-
 #[derive(Debug, Serialize)]
 struct FoundCommitment {
     name: Name,

@@ -142,7 +142,7 @@ fn changed(
             if *expires != entry.expires {
                 return Err(RuleViolation::RenewExpires(entry.expires));
             }
-            let from = entry.expires.saturating_sub(params.lease / 4);
+            let from = params.renewable_from(entry.expires);
             if now.time < from {
                 return Err(RuleViolation::RenewEarly(from));
             }

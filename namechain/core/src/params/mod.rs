@@ -138,6 +138,12 @@ pub const LIVENESS_S: u64 = 1_200;
 pub const REVEAL_TIP_AGE_S: u64 = 300;
 
 impl Params {
+    /// From when a name whose lease ends at `expires` can be renewed: in the last quarter of a
+    /// lease. Both are in seconds of Unix time.
+    pub fn renewable_from(&self, expires: u64) -> u64 {
+        expires.saturating_sub(self.lease / 4)
+    }
+
     /// The branch in force at `time`.
     pub fn branch_at(&self, time: u64) -> &Branch {
         let current = self.branches.iter().rev().find(|branch| branch.from <= time);

@@ -2,14 +2,18 @@
 //! place of a password: who may open it may do all that the API can do.
 
 use std::{
-    fs::{self, DirBuilder, File, Permissions},
+    fs::{self, DirBuilder, File, Permissions, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use thiserror::Error;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    time::sleep,
+};
 
 /// The socket's name in a data directory.
 pub const ADMIN_SOCKET: &str = "admin.sock";
@@ -19,6 +23,9 @@ const MAX_PATH_BYTES: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 /// Where the socket is made, beside its place: nobody else enters this directory, so there is no
 /// moment at which others can open the socket.
 const MAKING_DIR: &str = ".admin";
+/// How often, and after which pauses, it is tried to lock the directory: three seconds.
+const LOCK_TRIES: u32 = 60;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why there is no admin socket.
 #[derive(Debug, Error)]
@@ -72,13 +79,14 @@ impl AdminSocket {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         make_private_dir(dir).map_err(failed("its directory can't be made"))?;
         // Of several that start at once one is first, and the others find its socket.
-        let locked = File::open(dir).and_then(|dir| dir.lock().map(|()| dir));
-        let _locked = locked.map_err(failed("its directory can't be locked"))?;
+        let _locked = lock(dir).await.map_err(failed("its directory can't be locked"))?;
         check_free(path).await?;
         let making = dir.join(MAKING_DIR);
         let made = making.join("s");
-        // What a crash has left. An error: there is nothing.
-        let _ = fs::remove_file(&made).and_then(|()| fs::remove_dir(&making));
+        // What a crash has left, and nothing that a link leads to. An error: there is nothing.
+        if fs::symlink_metadata(&making).is_ok_and(|found| found.is_dir()) {
+            let _ = fs::remove_file(&made).and_then(|()| fs::remove_dir(&making));
+        }
         // Never one that is there: it could be somebody else's.
         let made_dir = DirBuilder::new().mode(0o700).create(&making);
         made_dir.map_err(failed("the directory .admin beside it can't be made"))?;
@@ -110,6 +118,19 @@ impl Drop for AdminSocket {
             tracing::warn!("the admin socket {} can't be removed: {error}", self.path.display());
         }
     }
+}
+
+/// Locks a directory. Whoever may read it can lock it, so this is not waited for for long.
+async fn lock(dir: &Path) -> io::Result<File> {
+    let file = File::open(dir)?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => sleep(LOCK_PAUSE).await,
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "another program has it locked"))
 }
 
 /// Makes a directory, and those above it, which only its owner enters. One that is there keeps its
@@ -204,6 +225,25 @@ mod tests {
             assert!(matches!(error, AdminSocketError::InUse(_)), "{error}");
         }
         assert!(UnixStream::connect(&path).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_directory_that_stays_locked_is_said() {
+        let home = tempfile::tempdir().unwrap();
+        let other = File::open(home.path()).unwrap();
+        other.lock().unwrap();
+        let error = AdminSocket::bind(&home.path().join(ADMIN_SOCKET)).await.unwrap_err();
+        assert!(error.to_string().contains("another program has it locked"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_removed_where_a_link_leads() {
+        let home = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join("s"), "a letter").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), home.path().join(MAKING_DIR)).unwrap();
+        assert!(AdminSocket::bind(&home.path().join(ADMIN_SOCKET)).await.is_err());
+        assert_eq!(fs::read(elsewhere.path().join("s")).unwrap(), b"a letter");
     }
 
     #[tokio::test]

@@ -11,18 +11,35 @@ use std::{
 
 use tokio::task::{AbortHandle, Id};
 
-/// Who has a connection: an address of IPv4, the first 48 bits of one of IPv6, or nobody in
-/// particular. A site gets 48 bits (RFC 6177), so it has 65,536 networks of 64 bits.
+/// How many clients of one site count as one: what a site may have is so many times as much.
+pub(super) const CLIENTS_OF_A_SITE: u32 = 4;
+
+/// Who has a connection, by a network and the bits of its prefix: an address of IPv4, the first 64
+/// bits of one of IPv6, or nobody in particular.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Client(Option<IpAddr>);
+pub(super) struct Client(Option<(IpAddr, u32)>);
 
 impl Client {
     /// The client at an address; `None`: this machine's, by the admin socket.
     pub fn new(address: Option<IpAddr>) -> Self {
-        Client(address.map(|ip| match ip.to_canonical() {
-            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 80 << 80)),
-            ip => ip,
-        }))
+        Client(address.map(|ip| network_of(ip, 64)))
+    }
+
+    /// The site that the client is of: the first 48 bits of an address of IPv6 (RFC 6177), which
+    /// are 65,536 clients; of IPv4 the client itself.
+    pub fn site(self) -> Self {
+        Client(self.0.map(|(ip, _)| network_of(ip, 48)))
+    }
+}
+
+/// The network of an address; an address of IPv4 is one by itself.
+fn network_of(ip: IpAddr, bits: u32) -> (IpAddr, u32) {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => {
+            let network = ip.to_bits() & (u128::MAX << (128 - bits));
+            (Ipv6Addr::from_bits(network).into(), bits)
+        }
+        ip => (ip, 32),
     }
 }
 
@@ -67,13 +84,18 @@ impl Connections {
         if self.open.len() < self.max {
             return;
         }
-        let mut counts: HashMap<Client, usize> = HashMap::new();
-        for connection in &self.open {
-            *counts.entry(connection.client).or_default() += 1;
-        }
-        let rank = |(at, connection): &(usize, &Connection)| {
-            let is_idle = connection.answering.load(Ordering::Relaxed) == 0;
-            (counts[&connection.client], is_idle, std::cmp::Reverse(*at))
+        let count = |key: fn(Client) -> Client| {
+            let mut counts: HashMap<Client, usize> = HashMap::new();
+            for connection in &self.open {
+                *counts.entry(key(connection.client)).or_default() += 1;
+            }
+            counts
+        };
+        let (clients, sites) = (count(|client| client), count(Client::site));
+        let rank = |(at, Connection { client, answering, .. }): &(usize, &Connection)| {
+            let of_site = sites[&client.site()] / CLIENTS_OF_A_SITE as usize;
+            let is_idle = answering.load(Ordering::Relaxed) == 0;
+            (clients[client].max(of_site), is_idle, std::cmp::Reverse(*at))
         };
         let chosen = self.open.iter().enumerate().max_by_key(rank).map(|(at, _)| at);
         if let Some(at) = chosen {
@@ -93,8 +115,10 @@ mod tests {
     #[test]
     fn clients_of_one_network_are_one() {
         assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:1"));
-        assert_eq!(client("2001:db8:0:1::1"), client("2001:db8::1"));
-        assert_ne!(client("2001:db8:1::1"), client("2001:db8::1"));
+        assert_ne!(client("2001:db8:0:1::1"), client("2001:db8::1"));
+        assert_eq!(client("2001:db8:0:1::1").site(), client("2001:db8::1").site());
+        assert_ne!(client("2001:db8:1::1").site(), client("2001:db8::1").site());
+        assert_eq!(client("192.0.2.1").site(), client("192.0.2.1"));
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
     }
@@ -133,6 +157,12 @@ mod tests {
         assert_eq!(closed(left(&[(b, 0), (a, 1), (a, 0), (a, 0)], 4).await), [2]);
         // All are answered: the oldest of whoever has the most.
         assert_eq!(closed(left(&[(b, 0), (a, 1), (a, 1)], 3).await), [1]);
+        // A site that spreads its connections over its networks.
+        let site: Vec<_> = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c"]
+            .map(|at| (&*Box::leak(format!("2001:db8:0:{at}::1").into_boxed_str()), 0))
+            .into();
+        let open: Vec<_> = [(a, 0), (a, 0)].into_iter().chain(site).collect();
+        assert_eq!(closed(left(&open, 14).await), [2], "twelve of a site count as three");
         // One each: whoever waits.
         assert_eq!(closed(left(&[(a, 1), (b, 1), (c, 0)], 3).await), [2]);
     }

@@ -131,6 +131,8 @@ pub(super) fn render(
     let recorder = recorder().ok_or_else(|| {
         Refused::unavailable("something else records the metrics of this process", "")
     })?;
+    // Reads files: not under the lock.
+    let process = process::render();
     let _rendering = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((status, traffic)) = node {
         gauge!(TIP_HEIGHT).set(status.height);
@@ -152,6 +154,6 @@ pub(super) fn render(
         gauge!(MEMPOOL_OPERATIONS).set(status.mempool_operations as f64);
         gauge!(MEMPOOL_BYTES).set(status.mempool_bytes as f64);
     }
-    let text = recorder.render() + &process::render() + counts;
+    let text = recorder.render() + &process + counts;
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
 }

@@ -19,13 +19,17 @@ use axum::{
 };
 use namechain_core::token_bucket::TokenBucket;
 
-use super::{connections::Client, metrics, refuse::Refused};
+use super::{
+    connections::{CLIENTS_OF_A_SITE, Client},
+    metrics,
+    refuse::Refused,
+};
 
 /// Requests of a client at once, and then in a second: as many as a resolver needs that asks a node
 /// of another network for each name, or a tool that reads a block a request.
 const REQUESTS_AT_ONCE: u32 = 2_000;
 const REQUESTS_PER_SECOND: u32 = 500;
-/// Clients that are remembered: those that have made requests within the last seconds.
+/// Clients and sites that are remembered: those that have made requests within the last seconds.
 const MAX_CLIENTS: usize = 4_096;
 
 /// Who makes a request: told with it by the connection.
@@ -60,13 +64,18 @@ impl RateLimit {
         }
         let (now, client) = (self.now(), Client::new(Some(address)));
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MAX_CLIENTS && !buckets.contains_key(&client) {
-            // Somebody is forgotten, and nobody shut out.
-            let any = buckets.keys().next().copied();
-            any.map(|any| buckets.remove(&any));
-        }
-        let full = || TokenBucket::new(REQUESTS_AT_ONCE, REQUESTS_PER_SECOND, now);
-        buckets.entry(client).or_insert_with(full).take(1, now)
+        let mut take = |client: Client, times: u32| {
+            if buckets.len() >= MAX_CLIENTS && !buckets.contains_key(&client) {
+                // Somebody is forgotten, and nobody shut out.
+                let any = buckets.keys().next().copied();
+                any.map(|any| buckets.remove(&any));
+            }
+            let (at_once, per_second) = (REQUESTS_AT_ONCE * times, REQUESTS_PER_SECOND * times);
+            let full = || TokenBucket::new(at_once, per_second, now);
+            buckets.entry(client).or_insert_with(full).take(1, now)
+        };
+        let site = client.site();
+        take(client, 1) && (site == client || take(site, CLIENTS_OF_A_SITE))
     }
 }
 
@@ -114,7 +123,8 @@ mod tests {
         assert_eq!(granted("192.0.2.1"), 2_000);
         assert_eq!(granted("2001:db8::1"), 2_000);
         assert!(!ask("2001:db8::2"), "one network is one client");
-        assert!(!ask("2001:db8:0:1::1"), "and so is a site with its networks");
+        let of_site: usize = (1..9).map(|at| granted(&format!("2001:db8:0:{at}::1"))).sum();
+        assert_eq!(of_site, 6_000, "with the first 2,000: a site has four times as much");
         assert!(ask("192.0.2.2") && ask("2001:db8:1::1"));
         limit.tick();
         assert_eq!(granted("192.0.2.1"), 500);

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use resolver::{
     chain::mount::Mounts,
-    config::{Changes, Cli, Config},
+    config::{Changes, Cli, Config, check_zones},
     os::systemd,
     resolve::Pipeline,
     server::{encrypted::Identity, handle::ResponderHandle},
@@ -54,6 +54,8 @@ impl Reload {
             json: self.config.json,
             ..config
         };
+        // They were checked against the suffixes of the file.
+        check_zones(&config.zones, config.mounts.suffixes)?;
         let (upstreams, _) = read_upstreams(&config);
         let upstreams = remove_own_addresses(upstreams, &self.dns);
         let before = self.current.get();

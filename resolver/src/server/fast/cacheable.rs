@@ -51,7 +51,7 @@ impl Servable {
     /// The class of the answer in a slot: stored before, or computed now.
     pub fn in_slot(slot: &mut Slot, pipeline: &Pipeline) -> Self {
         let mounts = pipeline.mounts;
-        let shift = 2 * (u8::from(mounts.root) | (u8::from(mounts.suffixes.id() > 0) << 1));
+        let shift = 2 * (u8::from(mounts.root) | (u8::from(mounts.suffixes.is_any()) << 1));
         match (slot.verdict >> shift) & 0b11 {
             1 => Servable::Whole,
             2 => Servable::WholeIfUnregistered,
